@@ -1,0 +1,170 @@
+"""What can be wrong, and for whom.
+
+    MedflowError
+    |-- SeriesError            rejects one series (or one file); becomes a row with its Reason; the run goes on
+    |-- BatchError             stops the run; nothing of the step that raised it is kept
+        |-- ConfigurationError     a setting, a task file or an option is wrong: the operator mends it
+        |-- StateError             the stores disagree with what is asked (no such model, a key is missing)
+        |-- IntegrityError         something stored is not what its digest says
+
+Anything else is a bug: `medflow.steps.settle` says what becomes of it. A message says what is wrong, where and
+what to do. It carries no patient's name, no original UID, no header value and no path of an export.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a file or a series was set aside: a code that is never renamed, and a radiographer's sentence."""
+
+    sentence: str
+
+    def __new__(cls, code: str, sentence: str) -> "Reason":
+        """Make a member of its code; the sentence rides along."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.sentence = sentence
+        return member
+
+    # files that are none of ours
+    NOT_DICOM = "not-dicom", "This file is not DICOM."
+    DICOMDIR = (
+        "dicomdir",
+        "A DICOMDIR is an index of a medium; the images it lists are read by themselves.",
+    )
+    NOT_AN_IMAGE = (
+        "not-an-image",
+        "A DICOM object without pixels: a report, a plan, a presentation state or raw data.",
+    )
+    NOT_PATIENT_GEOMETRY = (
+        "not-patient-geometry",
+        "An image that does not say where in the patient it lies: a screenshot, a scout or a secondary capture.",
+    )
+    PLANAR_IMAGE = (
+        "planar-image",
+        "A projection or planar image; only tasks for planar images read it.",
+    )
+    OTHER_MODALITY = "other-modality", "An image of a modality that is neither CT, MR nor PET."
+    RESENT = "re-sent", "The same bytes as another file of this folder, sent again."
+    ARCHIVE_NOT_OPENED = (
+        "archive-not-opened",
+        "An archive; unpack it into the folder to take in what it holds.",
+    )
+    # files that are ours and cannot be used
+    EMPTY_FILE = "empty-file", "The file holds no byte."
+    UNREADABLE_FILE = "unreadable-file", "The system did not let the file be read."
+    DAMAGED_HEADER = "damaged-header", "The DICOM header is damaged or breaks off."
+    MISSING_IDENTIFIER = (
+        "missing-identifier",
+        "The object lacks a UID that DICOM requires of every object.",
+    )
+    CONFLICTING_OBJECT = (
+        "conflicting-object",
+        "Two different objects claim the same SOP Instance UID.",
+    )
+    TWO_PATIENTS = "two-patients", "Objects of two patients claim the same Series Instance UID."
+    MIXED_SERIES = (
+        "mixed-series",
+        "Objects of one Series Instance UID disagree on their study or modality.",
+    )
+    UNSUPPORTED_TRANSFER_SYNTAX = (
+        "unsupported-transfer-syntax",
+        "The pixels are stored in a way (video, or streamed from elsewhere) that is not read here.",
+    )
+    DAMAGED_PIXELS = (
+        "damaged-pixels",
+        "The pixel data is damaged, breaks off, or has another size than the header says.",
+    )
+    COLOUR_IMAGE = (
+        "colour-image",
+        "A colour image; a quantitative volume has one grey value for each voxel.",
+    )
+    IMPOSSIBLE_GEOMETRY = (
+        "impossible-geometry",
+        "Position, orientation or spacing is missing for some images, or cannot be right.",
+    )
+    SINGLE_POSITION = (
+        "single-position",
+        "Several images claim the same place, and nothing in them tells them apart.",
+    )
+    CHANGED_WHILE_READ = (
+        "changed-while-read",
+        "The file changed while it was read; it is taken in when it is quiet.",
+    )
+    # identity
+    BURNED_IN_TEXT = (
+        "burned-in-text",
+        "Text may be burned into the pixels, and it could name the patient.",
+    )
+    IDENTITY_REMAINS = (
+        "identity-remains",
+        "A value of the patient's identity was found after de-identification.",
+    )
+    RECOGNIZABLE_FACE = (
+        "recognizable-face",
+        "A head at full resolution shows a face, which the profile does not allow out.",
+    )
+    # intensity
+    NO_HOUNSFIELD_UNITS = (
+        "no-hounsfield-units",
+        "The CT's stored values cannot be turned into Hounsfield units.",
+    )
+    NO_SUV = (
+        "no-suv",
+        "The PET lacks, or contradicts, what the standardized uptake value is computed from.",
+    )
+    NO_ACTIVITY = "no-activity", "The PET's stored values cannot be turned into Bq/ml."
+    NON_FINITE_VOXELS = "non-finite-voxels", "Some voxel values are not numbers."
+    # what a task demands
+    SEVERAL_VOLUMES = (
+        "several-volumes",
+        "The series holds several volumes, and the task does not say which one it wants.",
+    )
+    SEVERAL_SLICES = (
+        "several-slices",
+        "The volume has several slices, and the task looks at one.",
+    )
+    INCOMPLETE_STACK = "incomplete-stack", "Slices are missing or unevenly spaced."
+    OUTSIDE_GRID = "outside-grid", "The volume does not cover what the task's grid needs."
+    # people and stores
+    PLACEHOLDER_PATIENT = (
+        "placeholder-patient",
+        "The patient's ID is absent or a placeholder; a cohort cannot use it.",
+    )
+    STORED_COPY_DIFFERS = (
+        "stored-copy-differs",
+        "A stored file is missing or is not what its digest says.",
+    )
+    UNEXPECTED_ERROR = (
+        "unexpected-error",
+        "Something failed in a way nobody foresaw; the audit trail says where.",
+    )
+
+
+class MedflowError(Exception):
+    """Whatever medflow itself raises."""
+
+
+class SeriesError(MedflowError):
+    """Turns one series or file away for `reason`; `detail` holds counts, codes and keywords, never values."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason.sentence} ({detail})" if detail else reason.sentence)
+
+
+class BatchError(MedflowError):
+    """Stops the run."""
+
+
+class ConfigurationError(BatchError):
+    """A setting, an option or a task file is wrong; the message says where and what to do."""
+
+
+class StateError(BatchError):
+    """What is asked does not fit what is stored."""
+
+
+class IntegrityError(BatchError):
+    """Something stored is not what its digest or its chain says."""
