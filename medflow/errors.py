@@ -19,7 +19,7 @@ class Reason(StrEnum):
 
     sentence: str
 
-    def __new__(cls, code: str, sentence: str) -> "Reason":
+    def __new__(cls, code: str, sentence: str = "") -> "Reason":
         """Make a member of its code; the sentence rides along."""
         member = str.__new__(cls, code)
         member._value_ = code

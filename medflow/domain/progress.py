@@ -21,3 +21,7 @@ class Silent:
 
     def advance(self, parts: int = 1) -> None:
         """Show nothing."""
+
+
+SILENT = Silent()
+"""For whoever has nobody to tell."""

@@ -142,6 +142,29 @@ class Task:
             "abstain_below": None if self.abstain_below is None else self.abstain_below.hex(),
         }
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Task":
+        """Read what `record` wrote."""
+        series, labels, split, schedule = (dict(record[key]) for key in ("series", "labels", "split", "schedule"))
+        series["modality"] = Modality(series["modality"])
+        labels["level"] = Level(labels["level"])
+        network = record["network"]
+        return cls(
+            name=record["name"],
+            series=SeriesRule(**_read(series, "maximum_slice_thickness")),
+            unit=Unit(record["unit"]),
+            grid=Grid.from_record(record["grid"]),
+            network=NetworkRule(
+                name=network["name"],
+                dimensions=network["dimensions"],
+                options=tuple((key, _number(value)) for key, value in network["options"]),
+            ),
+            labels=LabelRule(**_read(labels)),
+            split=SplitRule(**_read(split, "train", "validation", "test")),
+            schedule=Schedule(**_read(schedule, "learning_rate", "weight_decay", "noise")),
+            abstain_below=None if record["abstain_below"] is None else float.fromhex(record["abstain_below"]),
+        )
+
 
 def _fields(rule: SeriesRule | LabelRule | NetworkRule | SplitRule | Schedule) -> dict[str, Any]:
     return {name: _plain(getattr(rule, name)) for name in rule.__slots__}
@@ -153,3 +176,13 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  (a rule's field: text, number or
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _read(fields: dict[str, Any], *floats: str) -> dict[str, Any]:
+    """Undo `_plain` for a rule whose fields named in `floats` are numbers or None."""
+    read: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
+    return read | {name: None if read[name] is None else float.fromhex(read[name]) for name in floats}
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401  (an option of a network is a whole number, or a float in hex)
+    return float.fromhex(value) if isinstance(value, str) else value

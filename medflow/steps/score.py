@@ -1,0 +1,263 @@
+"""The third journey: accepted series that a model wants and has not judged yet become predictions."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medflow.domain.model import Model
+from medflow.domain.prediction import Prediction
+from medflow.domain.progress import SILENT, Progress
+from medflow.domain.task import Task
+from medflow.errors import SeriesError, StateError
+from medflow.learning.bundle import Bundle, load_bundle
+from medflow.learning.score import Scorer
+from medflow.steps.house import House
+from medflow.steps.run import Run, opened
+from medflow.steps.selection import failures, select, voxels_on_grid
+from medflow.steps.settle import Settler
+from medflow.store import files, jobs, models, predictions
+from medflow.store.engine import reading, writing
+from medflow.store.jobs import Job, LeaseLost
+from medflow.store.series import SeriesRow, accepted_series
+
+STEP = "score"
+LEASE = 600
+"""Seconds for which a worker holds a series; scoring one takes a small part of that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreReport:
+    """What one run of score did, over all the models it ran."""
+
+    run: str
+    models: tuple[str, ...]
+    """`name:version` of each."""
+    scored: int
+    withheld: int
+    """Of those scored: predictions that the model abstains from."""
+    already: int
+    """Series that these models had judged, or turned away, before."""
+    refused: Mapping[str, int]
+    """Series turned away in this run, by reason."""
+    elsewhere: int
+    """Series that another worker holds right now."""
+
+    def record(self) -> dict[str, Any]:
+        """Write the report as plain values, for `--json` and for flows."""
+        return {
+            "run": self.run,
+            "models": list(self.models),
+            "scored": self.scored,
+            "withheld": self.withheld,
+            "already": self.already,
+            "refused": dict(self.refused),
+            "elsewhere": self.elsewhere,
+        }
+
+
+@dataclass(slots=True)
+class _Tally:
+    scored: int = 0
+    withheld: int = 0
+    already: int = 0
+    elsewhere: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def score(house: House, model: str | None = None, *, progress: Progress = SILENT) -> ScoreReport:
+    """Score what `model` (`NAME` or `NAME:VERSION`) wants and has not judged; a second run scores nothing.
+
+    Without a name: the active version of each model, or the newest one of a model that has none active.
+
+    Raises:
+        StateError: there is no such model, or none at all.
+        IntegrityError: a model's files are not what its digest says.
+    """
+    chosen = chosen_models(house, model)
+    with opened(house, STEP) as run:
+        scoring = _Scoring(run=run, progress=progress)
+        for item in chosen:
+            scoring.score_with(item)
+        tally = scoring.tally
+        report = ScoreReport(
+            run=run.id,
+            models=tuple(f"{item.name}:{item.version}" for item in chosen),
+            scored=tally.scored,
+            withheld=tally.withheld,
+            already=tally.already,
+            refused=dict(tally.refused),
+            elsewhere=tally.elsewhere,
+        )
+        record = report.record()
+        run.detail = {name: record[name] for name in ("models", "scored", "withheld", "refused")}
+    return report
+
+
+def chosen_models(house: House, model: str | None) -> tuple[Model, ...]:
+    """Resolve what the operator named, or what stands to score when nobody names one.
+
+    Raises:
+        StateError: there is no such model, or none at all.
+    """
+    with reading(house.engine) as connection:
+        if model is None:
+            names = sorted({item.model.name for item in models.models(connection)})
+            chosen = tuple(models.model(connection, name).model for name in names)
+        else:
+            name, _, version = model.partition(":")
+            if version and not version.isdecimal():
+                raise StateError("a model is named NAME or NAME:VERSION, and a version is a number")
+            chosen = (models.model(connection, name, int(version) if version else None).model,)
+    if not chosen:
+        raise StateError("no model was trained yet; run `medflow train TASK.yaml`")
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judge:
+    """One model at work."""
+
+    house: House
+    model: Model
+    bundle: Bundle
+    scorer: Scorer
+
+    def judged(self, row: SeriesRow) -> Prediction:
+        """Compute the prediction for one series.
+
+        Raises:
+            SeriesError: the task cannot use the series, or its stored copy is damaged.
+        """
+        series = files.described(self.house.safe, row)
+        selected = select(self.bundle.task.series, series)
+        voxels = voxels_on_grid(self.house, self.bundle.task, selected)
+        probabilities = self.scorer.probabilities(voxels)
+        return Prediction(
+            subject=series.uid,
+            patient=series.patient,
+            series_id=series.id,
+            series_digest=series.series_digest,
+            layout_digest=selected.layout.digest,
+            input_digest=selected.input_digest,
+            model_id=self.model.id,
+            model_digest=self.model.model_digest,
+            grid_digest=self.model.grid_digest,
+            generation=0,
+            classes=self.bundle.task.labels.classes,
+            probabilities=probabilities,
+            withheld=abstention(self.bundle.task, probabilities),
+            code=self.house.code.digest,
+            runtime=self.scorer.runtime,
+            at=self.house.now(),
+        )
+
+
+def abstention(task: Task, probabilities: tuple[float, ...]) -> str | None:
+    """Say why a model abstains: its highest probability is below what the task asks for; None where it speaks."""
+    if task.abstain_below is not None and max(probabilities) < task.abstain_below:
+        return "below-abstention-threshold"
+    return None
+
+
+def _wanted(house: House, task: Task, progress: Progress) -> dict[str, SeriesRow]:
+    """Find every accepted series that the task asks for, by its id."""
+    with reading(house.engine) as connection:
+        rows = accepted_series(connection, modality=task.series.modality)
+    wanted = {}
+    progress.start("selecting series", len(rows))
+    for row in rows:
+        progress.advance()
+        if not failures(task.series, files.described(house.safe, row)):
+            wanted[row.id] = row
+    return wanted
+
+
+@dataclass(slots=True, kw_only=True)
+class _Scoring:
+    """One run of score over its models."""
+
+    run: Run
+    progress: Progress
+    settler: Settler = field(default_factory=Settler)
+    tally: _Tally = field(default_factory=_Tally)
+
+    def score_with(self, model: Model) -> None:
+        """Offer a job for each series that the model wants, and do those that nobody has done or holds."""
+        house = self.run.house
+        bundle = load_bundle(house.models / model.folder, model.model_digest)
+        wanted = _wanted(house, bundle.task, self.progress)
+        with writing(house.engine) as connection:
+            for series_id in wanted:
+                jobs.offer(connection, step=STEP, subject=series_id, model_digest=model.model_digest, at=house.now())
+            for dead in jobs.bury(connection, step=STEP):
+                self.run.append(connection, "job-dead", dead.subject, attempts=dead.attempts)
+            standing = jobs.jobs(connection, step=STEP, state="ready")
+        ready = sum(job.model_digest == model.model_digest for job in standing)
+        judge = _Judge(house=house, model=model, bundle=bundle, scorer=Scorer(bundle))
+        self.progress.start(f"scoring with {model.name}:{model.version}", ready)
+        handled = 0
+        while (job := self._claimed(model)) is not None:
+            handled += self._settle(judge, job, wanted.get(job.subject))
+            self.progress.advance()
+        with reading(house.engine) as connection:
+            held = jobs.jobs(connection, step=STEP, state="leased")
+        leased = sum(job.model_digest == model.model_digest for job in held)
+        self.tally.elsewhere += leased
+        self.tally.already += len(wanted) - leased - handled
+
+    def _claimed(self, model: Model) -> Job | None:
+        """Take the lease of the next series that nobody holds."""
+        with writing(self.run.house.engine) as connection:
+            return jobs.claim(
+                connection,
+                step=STEP,
+                model_digest=model.model_digest,
+                owner=self.run.id,
+                token=self.run.house.outside.token(),
+                seconds=LEASE,
+            )
+
+    def _settle(self, judge: _Judge, job: Job, row: SeriesRow | None) -> bool:
+        """Judge one series and close its job; True where it was one of the series that the task wants."""
+        if row is None:  # superseded, or the task no longer sees it: the newer revision has a job of its own
+            with writing(self.run.house.engine) as connection:
+                jobs.close(connection, job, state="cancelled")
+            return False
+        outcome = self.settler.settle(lambda: judge.judged(row))
+        try:
+            self._write(judge, job, row, outcome)
+        except LeaseLost:  # another worker took over; what it writes is the same
+            return True
+        if isinstance(outcome, SeriesError):
+            self.tally.refused[outcome.reason.value] += 1
+        else:
+            self.tally.scored += 1
+            self.tally.withheld += outcome.withheld is not None
+        return True
+
+    def _write(self, judge: _Judge, job: Job, row: SeriesRow, outcome: Prediction | SeriesError) -> None:
+        """Write prediction, audit event and job state in one transaction, or none of them."""
+        with writing(self.run.house.engine) as connection:
+            if isinstance(outcome, SeriesError):
+                jobs.close(connection, job, state="refused", reason=outcome.reason)
+                detail = {"model": judge.model.id, "reason": outcome.reason.value, "detail": outcome.detail}
+                self.run.append(connection, "scoring-refused", row.id, **detail)
+            else:
+                jobs.close(connection, job, state="done")
+                if predictions.save_prediction(connection, outcome):
+                    self.run.append(connection, "prediction-written", outcome.id, **_audited(outcome))
+
+
+def _audited(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "series": prediction.series_id,
+        "model": prediction.model_id,
+        "input_digest": prediction.input_digest,
+        "model_digest": prediction.model_digest,
+        "grid_digest": prediction.grid_digest,
+        "generation": prediction.generation,
+        "label": prediction.label,
+        "probabilities": [value.hex() for value in prediction.probabilities],
+        "withheld": prediction.withheld,
+    }
