@@ -74,8 +74,8 @@ class DeidentifiedSeries:
 
     @property
     def relative_folder(self) -> str:
-        """Place of the folder below the safe store's root."""
-        return f"{self.study}/{self.uid}/{self.series_digest[:16]}"
+        """Place of the folder below the safe store's root: another revision, or another profile, is another folder."""
+        return f"{self.study}/{self.uid}/{self.series_digest[:16]}-{self.id[4:12]}"
 
     def record(self) -> dict[str, Any]:
         """Write everything but the folder as plain values; `read_record` is its inverse."""

@@ -1,0 +1,5 @@
+"""`python -m medflow` is `medflow`."""
+
+from medflow.cli import main
+
+main()

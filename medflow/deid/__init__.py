@@ -1,0 +1,1 @@
+"""Series -> DeidentifiedSeries: identity ends here (DICOM PS3.15 Annex E)."""

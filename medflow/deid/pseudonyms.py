@@ -1,0 +1,121 @@
+"""Names in place of names: keyed, so that nobody without the key can try candidates."""
+
+import base64
+import hmac
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from medflow.deid.keys import KEY_BYTES
+from medflow.domain.digests import canonical
+from medflow.domain.safe import Pseudonym
+from medflow.errors import ConfigurationError
+
+LEAST_DAYS = 366
+DAYS = 3285
+PLACEHOLDERS = frozenset(
+    [
+        "ANON",
+        "ANONYMOUS",
+        "ANONYMIZED",
+        "ANONYMISED",
+        "DEIDENTIFIED",
+        "DUMMY",
+        "EMPTY",
+        "ID",
+        "MISSING",
+        "NA",
+        "NIL",
+        "NOID",
+        "NONAME",
+        "NONE",
+        "NOTAVAILABLE",
+        "NULL",
+        "PATIENT",
+        "PATIENTID",
+        "REMOVED",
+        "TBD",
+        "UNDEFINED",
+        "UNIDENTIFIED",
+        "UNKNOWN",
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pseudonyms:
+    """All that is derived from the pseudonym key: each purpose has a key of its own (HKDF-SHA256)."""
+
+    key: bytes = field(repr=False)
+    default_issuer: str = field(default="", repr=False)
+    """Stands in where a data set has no IssuerOfPatientID."""
+
+    def __post_init__(self) -> None:
+        if len(self.key) != KEY_BYTES:
+            raise ConfigurationError(f"the pseudonym key is {KEY_BYTES} bytes")
+
+    def patient(self, patient_id: str, issuer: str, study_instance_uid: str) -> tuple[Pseudonym, bool]:
+        """Give the patient's pseudonym, and whether it is barred: a placeholder ID stands for one study only."""
+        known = self.patient_of_id(patient_id, issuer)
+        if known is not None:
+            return known, False
+        return self._pseudonym(["study", "", study_instance_uid.strip(" \0")]), True
+
+    def patient_of_id(self, patient_id: str, issuer: str = "") -> Pseudonym | None:
+        """Give the pseudonym of an ID; None for one that is absent or a placeholder."""
+        trimmed = patient_id.strip(" \0")
+        if is_placeholder(trimmed):
+            return None
+        return self._pseudonym([issuer.strip(" \0") or self.default_issuer, trimmed])
+
+    def uid(self, original: str) -> str:
+        """Map a UID to one below 2.25 (PS3.5 B.2); the same original always to the same."""
+        name = bytearray(self._mac("uid", original.strip(" \0"))[:16])
+        name[6] = name[6] & 0x0F | 0x80
+        name[8] = name[8] & 0x3F | 0x80
+        return f"2.25.{uuid.UUID(bytes=bytes(name)).int}"
+
+    def day_shift(self, pseudonym: Pseudonym) -> int:
+        """Give the days by which all dates of a patient are moved: negative, a year at least, ten at most."""
+        return -(LEAST_DAYS + int.from_bytes(self._mac("days", str(pseudonym)), "big") % DAYS)
+
+    def code(self, kind: str, value: str) -> str:
+        """Stand in for a serial number or a member of staff: 8 letters and digits."""
+        return base64.b32encode(self._mac("code", [kind, value.strip(" \0")])[:5]).decode("ascii")
+
+    def file_key(self, source: str, relative: str, member: str = "") -> str:
+        """Name a file of a source in rows and logs: 32 hex digits."""
+        return self._mac("source", ["file", source, relative, member]).hex()[:32]
+
+    def source_digest(self, sha256s: Iterable[str]) -> str:
+        """Name the original files of a series, whatever their order: 64 hex digits."""
+        return self._mac("source", ["series", sorted(sha256s)]).hex()
+
+    def _pseudonym(self, identity: list[str]) -> Pseudonym:
+        return Pseudonym("P" + base64.b32encode(self._mac("patient", identity)[:10]).decode("ascii"))
+
+    def _mac(self, purpose: str, value: str | Sequence[str | Sequence[str]]) -> bytes:
+        return hmac.digest(self._keys[purpose], canonical(value).encode("ascii"), "sha256")
+
+    @cached_property
+    def _keys(self) -> dict[str, bytes]:
+        return {purpose: self._derived(purpose) for purpose in ("patient", "uid", "days", "code", "source")}
+
+    def _derived(self, purpose: str) -> bytes:
+        info = f"medflow/{purpose}/1".encode("ascii")
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self.key)
+
+
+def is_placeholder(patient_id: str) -> bool:
+    """Say whether an ID names nobody: absent, a word for absent, or one filler character repeated.
+
+    >>> [is_placeholder(each) for each in ("", "0000", "n/a", "Unknown", "4711")]
+    [True, True, True, True, False]
+    """
+    plain = re.sub(r"[^0-9A-Za-z\u0080-\U0010ffff]", "", patient_id).upper()
+    return not plain or plain in PLACEHOLDERS or (set(plain) <= {"0", "9", "X"} and len(set(plain)) == 1)
