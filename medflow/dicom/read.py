@@ -1,0 +1,159 @@
+"""One file of an export: read up to its pixels, and either an image of a volume or set aside for a reason."""
+
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydicom.charset import convert_encodings, decode_bytes
+
+from medflow.dicom.classic import classic_frame, only_frame
+from medflow.dicom.enhanced import enhanced_frames, first_group
+from medflow.dicom.files import open_object
+from medflow.dicom.header import Header
+from medflow.dicom.hush import hushed
+from medflow.dicom.mosaic import is_mosaic, mosaic_frames
+from medflow.dicom.objects import ENHANCED, sop_class_of, state_for, volume_modality
+from medflow.dicom.pet import pet_header
+from medflow.dicom.pixelfacts import PixelFacts, check_size, padding_of, pixel_facts
+from medflow.dicom.tags import Tag
+from medflow.dicom.walking import Window
+from medflow.domain.series import FileState, Frame, Instance, Modality, SetAside, SourceFile
+from medflow.errors import Reason, SeriesError
+
+LONGEST_UID = 64
+_Shared = TypeVar("_Shared", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageObject:
+    """One image of a volume, and the identifiers that say whose it is and where it belongs."""
+
+    instance: Instance
+    modality: Modality
+    patient_id: str = field(repr=False)
+    issuer: str = field(repr=False)
+    person: tuple[str, str] = field(repr=False)
+    """Name and birth date, to tell apart patients without an ID."""
+    study_instance_uid: str = field(repr=False)
+    series_instance_uid: str = field(repr=False)
+
+
+class Sharing:
+    """Keeps one copy of equal values, so that a series of a thousand slices holds its orientation once."""
+
+    def __init__(self) -> None:
+        self._values: dict[Hashable, Hashable] = {}
+
+    def __call__(self, value: _Shared) -> _Shared:
+        """Give the copy of `value` that was seen first."""
+        return self._values.setdefault(value, value)  # type: ignore[return-value]  # an equal value of the same type
+
+
+def read_source(file: SourceFile, shared: Sharing | None = None) -> ImageObject | SetAside:
+    """Read the header of one file. It never raises about what the file holds.
+
+    `shared` keeps one copy of values that many files repeat.
+    """
+    try:
+        return _read(file, shared or Sharing())
+    except SeriesError as error:
+        return SetAside(file=file, state=state_for(error.reason), reason=error.reason, detail=error.detail)
+    except OSError:
+        return SetAside(file=file, state=FileState.QUARANTINED, reason=Reason.UNREADABLE_FILE)
+
+
+def _read(file: SourceFile, shared: Sharing) -> ImageObject:
+    # O_NOFOLLOW, O_NONBLOCK: the name may have become a link or a pipe since the folder was listed
+    descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as stream:  # noqa: PTH123  (an open descriptor, not a path)
+        status = os.fstat(stream.fileno())
+        if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+            raise SeriesError(Reason.CHANGED_WHILE_READ)
+        meta, header, syntax, window = open_object(stream, file.size)
+        return _image_object(file, shared, (meta, header, syntax, window))
+
+
+def _image_object(file: SourceFile, shared: Sharing, opened: tuple[Header, Header, str, Window]) -> ImageObject:
+    meta, header, syntax, window = opened
+    modality = volume_modality(meta, header, syntax)
+    sop, study, series = (
+        _uid(header, tag) for tag in (Tag.SOPInstanceUID, Tag.StudyInstanceUID, Tag.SeriesInstanceUID)
+    )
+    facts = pixel_facts(header)
+    check_size(header, window, facts, syntax)
+    sop_class = sop_class_of(meta, header)
+    frames, rescaled = _frames(header, sop_class, modality, facts)
+    described = first_group(header) if sop_class in ENHANCED else header
+    number = header.decimal(Tag.InstanceNumber)
+    instance = Instance(
+        file=file,
+        sop_instance_uid=sop,
+        sop_class_uid=shared(sop_class),
+        transfer_syntax_uid=shared(syntax),
+        instance_number=None if number is None else int(number),
+        frames=tuple(_compact(frame, shared) for frame in frames),
+        frame_of_reference=shared(header.text(Tag.FrameOfReferenceUID)),
+        photometric=shared(header.text(Tag.PhotometricInterpretation)),
+        rescale_type=shared(described.text(Tag.RescaleType) or None),
+        rescaled=rescaled,
+        padding=shared(padding_of(header, signed=facts.signed)),
+        pet=shared(pet_header(header)) if modality is Modality.PT else None,
+    )
+    return ImageObject(
+        instance=instance,
+        modality=modality,
+        patient_id=shared(_name(header, Tag.PatientID)),
+        issuer=shared(_name(header, Tag.IssuerOfPatientID)),
+        person=shared((_name(header, Tag.PatientName), header.text(Tag.PatientBirthDate))),
+        study_instance_uid=shared(study),
+        series_instance_uid=shared(series),
+    )
+
+
+def _frames(header: Header, sop_class: str, modality: Modality, facts: PixelFacts) -> tuple[tuple[Frame, ...], bool]:
+    if sop_class in ENHANCED:
+        return enhanced_frames(header, facts.frames, facts.rows, facts.columns)
+    only_frame(facts.frames)
+    frame, stated = classic_frame(header, modality, facts.rows, facts.columns)
+    return (mosaic_frames(header, frame) if is_mosaic(frame) else (frame,)), stated
+
+
+def _compact(frame: Frame, shared: Sharing) -> Frame:
+    """Make a frame share what it has in common with others."""
+    return Frame(
+        number=frame.number,
+        rows=frame.rows,
+        columns=frame.columns,
+        position=frame.position,
+        orientation=shared(frame.orientation),
+        spacing=shared(frame.spacing),
+        slope=shared(frame.slope),
+        intercept=shared(frame.intercept),
+        unit_of_last_digit=shared(frame.unit_of_last_digit),
+        image_type=shared(frame.image_type),
+        labels=tuple(map(shared, frame.labels)),
+        corner=shared(frame.corner),
+        thickness=shared(frame.thickness),
+    )
+
+
+def _uid(header: Header, tag: Tag) -> str:
+    """Read an identifier that every object must have."""
+    uid = header.text(tag)
+    if not uid or len(uid) > LONGEST_UID or set(uid) - set("0123456789."):
+        raise SeriesError(Reason.MISSING_IDENTIFIER, tag.name)
+    return uid
+
+
+def _name(header: Header, tag: Tag) -> str:
+    """Read a text in the object's own character set (PS3.5 6.1); what cannot be read in it shows as U+FFFD."""
+    raw = header.raw(tag).strip(b" \0")
+    if raw.isascii() and b"\x1b" not in raw:
+        return raw.decode("ascii").strip()
+    try:
+        with hushed():
+            encodings = convert_encodings(list(header.texts(Tag.SpecificCharacterSet)) or [""])
+            return decode_bytes(raw, encodings, set()).strip()
+    except (LookupError, UnicodeError, ValueError, AttributeError):
+        return raw.decode("latin-1").strip()

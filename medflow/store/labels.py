@@ -1,0 +1,92 @@
+"""Labels: what people said of a patient, a study or a series. Rows are added, never changed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from medflow.domain.digests import natural_id
+from medflow.domain.task import LabelRule, Level
+from medflow.store import tables
+from medflow.store.columns import insert_new
+
+ROW = tables.label.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRow:
+    """One statement. `subject` is a pseudonym, or the pseudonymous UID of a study or series."""
+
+    level: Level
+    subject: str
+    name: str
+    value: str
+    source: str
+    """Who says so: a reader, a report, a registry."""
+    version: str
+    line: int | None = None
+    """Line of the imported file, from 1."""
+
+    @property
+    def id(self) -> str:
+        """Name the row by its natural key."""
+        return natural_id("lab_", "label", [self.level, self.subject, self.name, self.source, self.version])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of rows that were to be added."""
+
+    new: int
+    known: int
+    """There already, with the same value."""
+    contradictory: tuple[LabelRow, ...]
+    """Not added: the same source says something else of the subject in the same version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What is said under one name."""
+
+    values: Mapping[str, str]
+    """Subject to value, where nobody disagrees."""
+    contradictory: tuple[str, ...]
+    """Subjects on whom sources disagree, sorted; they have no value."""
+
+
+def add_labels(connection: Connection, rows: Iterable[LabelRow], *, run_id: str, at: datetime) -> Added:
+    """Add labels; a source that changes its mind says so in a new version."""
+    new = known = 0
+    contradictory = []
+    for row in rows:
+        values = {**asdict(row), "id": row.id, "run": run_id, "at": at}
+        if insert_new(connection, tables.label, values):
+            new += 1
+        elif connection.scalar(select(ROW.value).where(ROW.id == row.id)) == row.value:
+            known += 1
+        else:
+            contradictory.append(row)
+    return Added(new=new, known=known, contradictory=tuple(contradictory))
+
+
+def labels_for(connection: Connection, rule: LabelRule) -> Labels:
+    """Read what a task learns: of each source its latest word, unless the rule names a version.
+
+    A source's latest word on a subject is the one that was imported last. Sources that disagree leave the subject
+    without a value, unless the rule names one of them. Whom nobody speaks of is absent, not negative.
+    """
+    query = select(ROW.subject, ROW.source, ROW.value).where(ROW.name == rule.name, ROW.level == rule.level)
+    if rule.source is not None:
+        query = query.where(ROW.source == rule.source)
+    if rule.version is not None:
+        query = query.where(ROW.version == rule.version)
+    said: dict[str, dict[str, str]] = defaultdict(dict)
+    for subject, source, value in connection.execute(query.order_by(ROW.at, ROW.version)):
+        said[subject][source] = value  # a later import replaces the same source's earlier word
+    agreed = {subject: set(words.values()) for subject, words in sorted(said.items())}
+    return Labels(
+        values={subject: values.pop() for subject, values in agreed.items() if len(values) == 1},
+        contradictory=tuple(subject for subject, values in agreed.items() if len(values) > 1),
+    )

@@ -1,0 +1,216 @@
+"""Rows of series: which were accepted, which were turned away and why, and which revision stands."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, literal, select, update
+
+from medflow.domain.safe import DeidentifiedSeries, Pseudonym, SeriesUID, StudyUID
+from medflow.domain.series import Modality
+from medflow.errors import Reason
+from medflow.store import tables
+from medflow.store.columns import insert
+from medflow.store.ids import find_id
+
+ROW = tables.series.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRow:
+    """One revision of one series, named by what was taken in and the profile it was taken in under."""
+
+    id: str
+    patient: Pseudonym | None
+    """None, like all that follows from the content, where the series was refused before that was known."""
+    barred: bool
+    study: StudyUID | None
+    uid: SeriesUID
+    modality: Modality
+    state: str
+    """accepted, withheld, refused or superseded."""
+    reason: Reason | None
+    detail: str
+    source_digest: str
+    profile_digest: str
+    series_digest: str | None
+    record_digest: str | None
+    """SHA-256 of `series.json`."""
+    folder: str | None
+    """Below the safe store's root."""
+    source: str
+    """Name of the configured source whose run took it in."""
+    site: str | None
+    scanner: str | None
+    sex: str | None
+    age: int | None
+    body_part: str | None
+    head: bool | None
+    description: str | None
+    slices: int
+    """Of all its volumes together."""
+    layouts: int
+    slice_thickness: float | None
+    """mm"""
+    revision: int
+    superseded_by: str | None
+    run: str
+    at: datetime
+
+
+def save_series(connection: Connection, safe: DeidentifiedSeries, *, run_id: str, at: datetime) -> bool:
+    """Write an accepted series; False if it was accepted before.
+
+    An older accepted revision (same UID and profile, other source files) becomes superseded by it. A row that turned
+    the same files away becomes this one.
+    """
+    _one_writer(connection, safe.uid, safe.profile_digest)
+    there = connection.scalar(select(ROW.state).where(ROW.id == safe.id).with_for_update())
+    if there in {"accepted", "superseded"}:
+        return False
+    same = (ROW.uid == safe.uid, ROW.profile_digest == safe.profile_digest, ROW.id != safe.id)
+    older = connection.scalar(select(ROW.id).where(*same, ROW.state == "accepted").with_for_update())
+    revision = connection.scalar(select(func.max(ROW.revision)).where(*same)) or 0
+    if older is not None:
+        connection.execute(update(tables.series).where(ROW.id == older).values(state="superseded"))
+    _write(connection, _accepted(safe, revision=revision + 1, at=at), run_id)
+    if older is not None:
+        connection.execute(update(tables.series).where(ROW.id == older).values(superseded_by=safe.id))
+    return True
+
+
+def save_refused_series(  # noqa: PLR0913  (the columns of a row)
+    connection: Connection,
+    *,
+    series_id: str,
+    patient: Pseudonym | None,
+    study: StudyUID | None,
+    uid: SeriesUID,
+    source_digest: str,
+    profile_digest: str,
+    modality: Modality,
+    state: str,
+    reason: Reason,
+    detail: str = "",
+    barred: bool = False,
+    run_id: str,
+    at: datetime,
+) -> bool:
+    """Write a series that is "refused" or "withheld"; False if that very row was there, or the series is accepted."""
+    there = connection.execute(
+        select(ROW.state, ROW.reason, ROW.detail).where(ROW.id == series_id).with_for_update()
+    ).first()
+    if there is not None and (there.state in {"accepted", "superseded"} or tuple(there) == (state, reason, detail)):
+        return False
+    values = dict.fromkeys(field.name for field in fields(SeriesRow))
+    known = {
+        "id": series_id,
+        "patient": patient,
+        "barred": barred,
+        "study": study,
+        "uid": uid,
+        "modality": modality,
+        "state": state,
+        "reason": reason,
+        "detail": detail,
+        "source_digest": source_digest,
+        "profile_digest": profile_digest,
+        "slices": 0,
+        "layouts": 0,
+        "revision": 0,
+        "at": at,
+    }
+    _write(connection, {**values, **known}, run_id)
+    return True
+
+
+def known_series(connection: Connection, source_digest: str, profile_digest: str) -> SeriesRow | None:
+    """Find what was taken in already, whatever became of it."""
+    key = (ROW.source_digest == source_digest, ROW.profile_digest == profile_digest)
+    row = connection.execute(select(tables.series).where(*key)).first()
+    return None if row is None else _series(row)
+
+
+def series_row(connection: Connection, start: str) -> SeriesRow:
+    """Find a series by the beginning of its id."""
+    found = find_id(connection, ROW.id, start, prefix="ser_")
+    return _series(connection.execute(select(tables.series).where(ROW.id == found)).one())
+
+
+def accepted_series(connection: Connection, *, modality: Modality | None = None) -> tuple[SeriesRow, ...]:
+    """List the series that stand, ordered by id."""
+    wanted = [ROW.state == "accepted"]
+    if modality is not None:
+        wanted.append(ROW.modality == modality)
+    return _listed(connection, *wanted)
+
+
+def turned_away(connection: Connection, *, reason: Reason | None = None) -> tuple[SeriesRow, ...]:
+    """List the series that were refused or withheld, ordered by id."""
+    wanted: list[ColumnElement[bool]] = [ROW.state.in_(["refused", "withheld"])]
+    if reason is not None:
+        wanted.append(ROW.reason == reason)
+    return _listed(connection, *wanted)
+
+
+def revisions(connection: Connection, uid: SeriesUID) -> tuple[SeriesRow, ...]:
+    """List all rows of one Series Instance UID, in the order in which they came."""
+    rows = connection.execute(select(tables.series).where(ROW.uid == uid).order_by(ROW.revision, ROW.id))
+    return tuple(map(_series, rows))
+
+
+def _accepted(safe: DeidentifiedSeries, *, revision: int, at: datetime) -> dict[str, Any]:
+    described = safe.descriptors
+    return {
+        "id": safe.id,
+        "patient": safe.patient,
+        "barred": safe.barred,
+        "study": safe.study,
+        "uid": safe.uid,
+        "modality": safe.modality,
+        "state": "accepted",
+        "reason": None,
+        "detail": "",
+        "source_digest": safe.source_digest,
+        "profile_digest": safe.profile_digest,
+        "series_digest": safe.series_digest,
+        "record_digest": sha256(safe.written().encode("ascii")).hexdigest(),
+        "folder": safe.relative_folder,
+        "site": described.site,
+        "scanner": described.scanner,
+        "sex": described.sex,
+        "age": described.age,
+        "body_part": described.body_part,
+        "head": described.head,
+        "description": described.description,
+        "slices": sum(layout.shape[2] for layout in safe.layouts),
+        "layouts": len(safe.layouts),
+        "slice_thickness": described.slice_thickness,
+        "revision": revision,
+        "superseded_by": None,
+        "at": at,
+    }
+
+
+def _write(connection: Connection, values: dict[str, Any], run_id: str) -> None:
+    source = select(tables.run.c.source).where(tables.run.c.id == run_id).scalar_subquery()
+    values = {**values, "run": run_id, "source": source}
+    statement = insert(connection, tables.series).values(values)
+    replaced = {name: statement.excluded[name] for name in values if name != "id"}
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=replaced))
+
+
+def _one_writer(connection: Connection, uid: SeriesUID, profile_digest: str) -> None:
+    """Let revisions of one series queue up on PostgreSQL; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        key = func.hashtextextended(literal(f"series/{uid}/{profile_digest}"), 0)
+        connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def _listed(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[SeriesRow, ...]:
+    return tuple(map(_series, connection.execute(select(tables.series).where(*wanted).order_by(ROW.id))))
+
+
+def _series(row: Row[Any]) -> SeriesRow:
+    return SeriesRow(**{**row._asdict(), "modality": Modality(row.modality)})
