@@ -12,6 +12,7 @@ from pathlib import Path
 from medflow.domain.safe import DeidentifiedSeries
 
 RECORD = "series.json"
+WRITING = ".writing-"
 ONE_INSTANT = 946_684_800
 """2000-01-01: the time that every stored file bears, so that it says nothing."""
 FILE_MODE = 0o640
@@ -22,13 +23,24 @@ FOLDER_MODE = 0o750
 def being_written(parent: Path) -> Iterator[Path]:
     """Give a folder beside the final ones below `parent`; what is left of it in the end is removed."""
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=".writing-"))
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=WRITING))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _remove_if_empty(parent)
         _remove_if_empty(parent.parent)
+
+
+def clear_abandoned(root: Path, *, before: float) -> None:
+    """Remove what a killed process was writing below `root`, where nothing was written to it since `before` (s)."""
+    for folder in root.glob(f"*/*/{WRITING}*"):
+        try:
+            abandoned = folder.stat().st_mtime < before
+        except FileNotFoundError:  # its writer is done
+            continue
+        if abandoned:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -53,7 +65,7 @@ def placed(series: DeidentifiedSeries, root: Path) -> DeidentifiedSeries:
     _flush(series.folder)
     if not holds(final, series):
         if final.exists():
-            old = Path(tempfile.mkdtemp(dir=final.parent, prefix=".writing-"))
+            old = Path(tempfile.mkdtemp(dir=final.parent, prefix=WRITING))
             final.rename(old / final.name)
             shutil.rmtree(old, ignore_errors=True)
         series.folder.rename(final)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medflow.deid.folder import clear_abandoned
 from medflow.deid.identity import identity_of
 from medflow.deid.series import Source, deidentify_series, source_sha256s
 from medflow.dicom.facts import intensity_facts
@@ -34,6 +35,10 @@ NONE_OF_OURS = {
 
 WITHHELD = {Reason.BURNED_IN_TEXT, Reason.IDENTITY_REMAINS}
 """Reasons that speak of identity: the series is readable, and is not let through."""
+
+
+ABANDONED = 3600.0
+"""Seconds after which a half-written folder that nobody writes to is what a killed process left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,7 @@ def take_in(house: House, scan: Scan, *, source: Source) -> IngestReport:
 
 def _take_in_all(run: Run, scan: Scan, source: Source, waiting: int, progress: Progress) -> IngestReport:
     house = run.house
+    clear_abandoned(house.safe, before=house.now().timestamp() - ABANDONED)
     everything = [*(aside.file for aside in scan.set_aside), *(f for series in scan.series for f in series.files())]
     keys = {file.relative: house.pseudonyms.file_key(source.name, file.relative) for file in everything}
     house.vault.put_files({keys[file.relative]: str(file.path) for file in everything})

@@ -22,7 +22,7 @@ from medflow.store.jobs import Job, LeaseLost
 from medflow.store.series import SeriesRow, accepted_series
 
 STEP = "score"
-LEASE = 600
+LEASE = 180
 """Seconds for which a worker holds a series; scoring one takes a small part of that."""
 
 

@@ -134,6 +134,21 @@ def test_a_lost_safe_copy_is_written_again_with_the_same_bytes(house: House, tmp
     assert {path.name: path.read_bytes() for path in house.safe.rglob("*") if path.is_file()} == first
 
 
+def test_what_a_killed_run_was_writing_is_cleared_by_a_later_one(house: House, tmp_path: Path) -> None:
+    write_series(tmp_path / "export", patient="PAT-1")
+    ingest(house, tmp_path / "export", source=EXPORT)
+    (series_folder,) = house.safe.glob("*/*")
+    for name, age in (("old", 7200), ("young", 60)):
+        half = series_folder / f".writing-{name}"
+        half.mkdir()
+        since = house.now().timestamp() - age
+        os.utime(half, (since, since))
+
+    ingest(house, tmp_path / "export", source=EXPORT)
+
+    assert [path.name for path in series_folder.glob(".writing-*")] == [".writing-young"]
+
+
 def test_a_missing_slice_makes_two_volumes_of_one_accepted_series(house: House, tmp_path: Path) -> None:
     write_series(tmp_path / "export", patient="PAT-1", slices=(0, 1, 2, 4, 5, 6, 7))
 
