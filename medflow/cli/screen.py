@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -34,10 +35,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(
-            *("" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
-        )
+        table.add_row(*map(_shown, row))
     out.print(table)
+
+
+def _shown(cell: object) -> str:
+    """Spell a cell: nothing for None, three decimals for a float, and no text taken for markup."""
+    if isinstance(cell, float):
+        return f"{cell:.3f}"
+    return "" if cell is None else escape(str(cell))
 
 
 class Shown:

@@ -1,0 +1,22 @@
+"""Voxels into a network, probabilities out of it."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+
+def tensor_of(voxels: NDArray[np.float32]) -> torch.Tensor:
+    """Make an example (channel, i, j, k) of voxels (i, j, k); of a single slice (channel, i, j).
+
+    The voxels are copied: a cached array is memory-mapped and read-only, which torch does not know.
+    """
+    flat = voxels[:, :, 0] if voxels.shape[2] == 1 else voxels
+    return torch.from_numpy(np.array(flat, np.float32, order="C"))[None]
+
+
+@torch.inference_mode()
+def answered(network: nn.Module, example: torch.Tensor) -> NDArray[np.float64]:
+    """Give the probabilities of one example (channel, i, j[, k]): a batch of one, its softmax in float64."""
+    logits = network(example[None])[0].double().cpu()
+    return np.asarray(torch.softmax(logits, dim=0).numpy(), np.float64)

@@ -1,0 +1,104 @@
+"""Units: what the numbers mean, and which keyword stands in the way when nobody can tell."""
+
+import pytest
+
+from medflow.domain.series import Modality
+from medflow.domain.volume import Unit
+from medflow.errors import ConfigurationError, Reason, SeriesError
+from medflow.imaging.units import scale_of, suv_factor
+from tests.imaging.made import facts, pet
+
+GRAMS = 70_000.0
+DOSE = 3.0e8
+
+
+@pytest.mark.parametrize("rescale_type", [None, "", "HU", "US"])
+def test_a_rescaled_ct_is_in_hounsfield_units(rescale_type: str | None) -> None:
+    assert scale_of(Modality.CT, facts(rescale_type=rescale_type), None).unit is Unit.HU
+
+
+@pytest.mark.parametrize(
+    ("changes", "keyword"),
+    [
+        ({"rescaled": False}, "RescaleSlope"),
+        ({"rescale_type": "Z_EFF"}, "RescaleType"),
+        ({"rescale_type": "HU_MOD"}, "RescaleType"),
+    ],
+)
+def test_a_ct_that_is_not_in_hounsfield_units_is_refused(changes: dict[str, object], keyword: str) -> None:
+    with pytest.raises(SeriesError) as refused:
+        scale_of(Modality.CT, facts(**changes), Unit.HU)
+
+    assert (refused.value.reason, refused.value.detail) == (Reason.NO_HOUNSFIELD_UNITS, keyword)
+
+
+def test_mr_has_no_unit_and_needs_no_rescale() -> None:
+    assert scale_of(Modality.MR, facts(rescaled=False, rescale_type=None), None).unit is Unit.ARBITRARY
+
+
+@pytest.mark.parametrize(
+    ("modality", "unit"), [(Modality.CT, Unit.SUVBW), (Modality.MR, Unit.HU), (Modality.PT, Unit.HU)]
+)
+def test_a_unit_of_another_modality_is_a_mistake_of_the_task(modality: Modality, unit: Unit) -> None:
+    with pytest.raises(ConfigurationError):
+        scale_of(modality, facts(pet=pet()), unit)
+
+
+def test_suv_is_activity_times_weight_over_the_dose_that_is_left() -> None:
+    assert suv_factor(pet()) == pytest.approx(GRAMS / (DOSE * 2 ** (-3600 / 6586.2)), rel=1e-12)
+    assert suv_factor(pet(decay_correction="ADMIN", decay_seconds=None)) == GRAMS / DOSE
+
+
+def test_images_in_grams_per_millilitre_are_suv_already() -> None:
+    assert suv_factor(pet(units="GML", corrected=(), dose=None)) == 1.0
+    assert suv_factor(pet(units="GML", suv_type="BW", corrected=())) == 1.0
+
+
+def test_philips_counts_take_the_factor_that_stands_there() -> None:
+    assert suv_factor(pet(units="CNTS", philips_suv_factor=0.0004)) == 0.0004
+    by_activity = suv_factor(pet(units="CNTS", philips_suv_factor=0.0, philips_activity_factor=2.5))
+    assert by_activity == pytest.approx(2.5 * suv_factor(pet()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "keyword"),
+    [
+        ({"units": None}, "Units"),
+        ({"units": "PROPCPS"}, "Units"),
+        ({"units": "CNTS"}, "Units"),
+        ({"units": "CNTS", "philips_suv_factor": 0.0, "philips_activity_factor": 0.0}, "Units"),
+        ({"units": "GML", "suv_type": "LBM"}, "SUVType"),
+        ({"corrected": ("DECY",)}, "CorrectedImage"),
+        ({"corrected": ("ATTN",)}, "CorrectedImage"),
+        ({"weight": None}, "PatientWeight"),
+        ({"weight": 0.0}, "PatientWeight"),
+        ({"weight": float("nan")}, "PatientWeight"),
+        ({"dose": None}, "RadionuclideTotalDose"),
+        ({"dose": 300.0}, "RadionuclideTotalDose"),
+        ({"dose": 3.0e11}, "RadionuclideTotalDose"),
+        ({"decay_correction": None}, "DecayCorrection"),
+        ({"decay_correction": "NONE"}, "DecayCorrection"),
+        ({"half_life": None}, "RadionuclideHalfLife"),
+        ({"half_life": 0.0}, "RadionuclideHalfLife"),
+        ({"decay_seconds": None}, "RadiopharmaceuticalStartDateTime"),
+        ({"decay_seconds": -60.0}, "RadiopharmaceuticalStartDateTime"),
+        ({"decay_seconds": 90_000.0}, "RadiopharmaceuticalStartDateTime"),
+    ],
+)
+def test_suv_is_refused_by_the_keyword_in_its_way(changes: dict[str, object], keyword: str) -> None:
+    with pytest.raises(SeriesError) as refused:
+        scale_of(Modality.PT, facts(pet=pet(**changes)), Unit.SUVBW)
+
+    assert (refused.value.reason, refused.value.detail) == (Reason.NO_SUV, keyword)
+
+
+def test_a_pet_without_rescale_has_no_activity() -> None:
+    with pytest.raises(SeriesError) as refused:
+        scale_of(Modality.PT, facts(rescaled=False, pet=pet()), Unit.BQML)
+
+    assert refused.value.reason is Reason.NO_ACTIVITY
+
+
+@pytest.mark.parametrize(("units", "unit"), [("BQML", Unit.BQML), ("GML", Unit.SUVBW), ("PROPCPS", Unit.ARBITRARY)])
+def test_the_natural_unit_of_a_pet_is_what_its_header_offers(units: str, unit: Unit) -> None:
+    assert scale_of(Modality.PT, facts(pet=pet(units=units)), None).unit is unit

@@ -1,0 +1,131 @@
+"""Public labelled pictures wrapped as DICOM series with a spreadsheet of labels: the whole journey on real pictures.
+
+    python tests/wrapping.py mednist OUT        single-slice MR, one patient for each picture, label `kind`
+    python tests/wrapping.py adrenal OUT        CT of 28 slices, one patient for each volume, label `adrenal`
+
+The pictures are looked for in MEDFLOW_REAL_DATA, else in ../shared/data. OUT gets `dicom/` and `labels.csv`.
+"""
+
+import argparse
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+REAL_DATA = Path(os.environ.get("MEDFLOW_REAL_DATA", Path(__file__).parents[1] / "../shared/data"))
+CLASSES = {0: "normal", 1: "hyperplasia"}
+INSIDE, AIR = 40, -1000
+"""HU of a mask's voxels, and of what lies around."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrapped:
+    """One patient's series: stored values (slice, row, column) with their intercept, and the label it bears."""
+
+    patient: str
+    label: str
+    modality: str
+    body_part: str
+    values: NDArray[np.uint16]
+    intercept: int
+
+
+def mednist(data: Path, limit: int | None) -> Iterator[Wrapped]:
+    """Wrap the pictures of MedNIST (64 x 64, 8 bits), up to `limit` of each class."""
+    for folder in sorted(path for path in (data / "labelled/mednist_150").iterdir() if path.is_dir()):
+        for number, path in enumerate(sorted(folder.glob("*.jp*g"))[:limit]):
+            with Image.open(path) as picture:
+                values = np.asarray(picture.convert("L"), np.uint16)[None]
+            yield Wrapped(
+                patient=f"{folder.name.upper()}-{number:04}",
+                label=folder.name,
+                modality="MR",
+                body_part="",
+                values=values,
+                intercept=0,
+            )
+
+
+def adrenal(data: Path, limit: int | None) -> Iterator[Wrapped]:
+    """Wrap the masks of AdrenalMNIST3D (28^3), up to `limit` of each of its three parts."""
+    with np.load(data / "labelled/adrenalmnist3d_28/adrenalmnist3d.npz") as arrays:
+        for part in ("train", "val", "test"):
+            masks, labels = arrays[f"{part}_images"][:limit], arrays[f"{part}_labels"][:limit]
+            for number, (mask, label) in enumerate(zip(masks, labels, strict=True)):
+                yield Wrapped(
+                    patient=f"ADRENAL-{part.upper()}-{number:04}",
+                    label=CLASSES[int(label.item())],
+                    modality="CT",
+                    body_part="ABDOMEN",
+                    values=np.where(mask > 0, INSIDE - AIR, 0).astype(np.uint16),
+                    intercept=AIR,
+                )
+
+
+def write(series: Iterator[Wrapped], out: Path, label: str) -> int:
+    """Write each series and its line of the spreadsheet; give the number of patients."""
+    lines = []
+    for one in series:
+        for number, dataset in enumerate(datasets(one)):
+            path = out / "dicom" / one.patient / f"{number:03}.dcm"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            dataset.save_as(path, enforce_file_format=True)
+        lines.append([one.patient, one.label])
+    with (out / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["PatientID", label], *lines])
+    return len(lines)
+
+
+def datasets(one: Wrapped) -> Iterator[Dataset]:
+    """Make the DICOM objects of a series: axial, 1 mm voxels, the first slice lowest."""
+    study, series = (generate_uid(entropy_srcs=[one.patient, kind]) for kind in ("study", "series"))
+    for number, frame in enumerate(one.values):
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SOPClassUID = CTImageStorage if one.modality == "CT" else MRImageStorage
+        dataset.SOPInstanceUID = generate_uid(entropy_srcs=[one.patient, str(number)])
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+        dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=[one.patient, "frame"])
+        dataset.PatientID, dataset.PatientName = one.patient, f"Wrapped^{one.patient}"
+        dataset.PatientBirthDate, dataset.PatientSex = "19600101", "O"
+        dataset.StudyDate, dataset.StudyTime, dataset.StudyID, dataset.AccessionNumber = "20200102", "090000", "1", ""
+        dataset.ReferringPhysicianName, dataset.Manufacturer = "", "Wrapped"
+        dataset.Modality, dataset.BodyPartExamined = one.modality, one.body_part
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL" if one.modality == "CT" else "M"]
+        dataset.SeriesNumber, dataset.InstanceNumber, dataset.AcquisitionNumber = 1, number + 1, 1
+        dataset.ImagePositionPatient = [0, 0, number]
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        dataset.PixelSpacing, dataset.SliceThickness = [1, 1], 1
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.Rows, dataset.Columns = frame.shape
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+        if one.modality == "CT":
+            dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = one.intercept, 1, "HU"
+        dataset.BurnedInAnnotation = "NO"
+        dataset.PixelData = frame.tobytes()
+        yield dataset
+
+
+def main() -> None:
+    """Run from a shell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["mednist", "adrenal"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path, default=REAL_DATA)
+    parser.add_argument("--limit", type=int, default=None)
+    chosen = parser.parse_args()
+    made, label = (mednist, "kind") if chosen.kind == "mednist" else (adrenal, "adrenal")
+    patients = write(made(chosen.data, chosen.limit), chosen.out, label)
+    print(f"{patients} patients, labels.csv with the column {label}")  # noqa: T201  (a program's answer)
+
+
+if __name__ == "__main__":
+    main()
