@@ -3,6 +3,8 @@
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $(name))))
 BIN := .venv/bin
+# threads that wait without spinning: beside any other busy process, spinning makes torch six times slower
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: demo test install clean
 

@@ -70,9 +70,16 @@ def adrenal(data: Path, limit: int | None) -> Iterator[Wrapped]:
 
 
 def write(series: Iterator[Wrapped], out: Path, label: str) -> int:
-    """Write each series and its line of the spreadsheet; give the number of patients."""
-    lines = []
+    """Write each series and its line of the spreadsheet; give the number of patients.
+
+    Public sets hold some pictures more than once; medflow refuses a cohort in which two patients have the same
+    images, so the second one is left out here.
+    """
+    lines, seen = [], set()
     for one in series:
+        if (content := one.values.tobytes()) in seen:
+            continue
+        seen.add(content)
         for number, dataset in enumerate(datasets(one)):
             path = out / "dicom" / one.patient / f"{number:03}.dcm"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ Exit 0: done, nothing refused. 1: finished, and something was refused, withheld 
 2: not done (use, configuration, a stopped run, a bug). stdout is the result, stderr is progress and messages.
 """
 
+import os
 import sys
 import traceback
 from importlib.metadata import entry_points
@@ -38,6 +39,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run one verb and end with its exit code; a bug says where it stands, and never what it read."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads wait without spinning beside others
     try:
         code = build()(standalone_mode=False)
     except MedflowError as error:

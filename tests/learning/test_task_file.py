@@ -11,8 +11,8 @@ from medflow.errors import ConfigurationError
 from medflow.learning.task_file import parse_task, read_task
 from tests.learning.made import TASKS
 
-CHEST = (TASKS / "chest_ct_nodule.yaml").read_text()
-LINES = CHEST.splitlines()
+WRITTEN = (Path(__file__).parent / "tasks" / "written.yaml").read_text()
+LINES = WRITTEN.splitlines()
 
 
 def line_of(start: str) -> int:
@@ -37,7 +37,7 @@ def test_the_tasks_that_come_with_medflow_are_right_and_survive_their_record(pat
 
 
 def test_values_arrive_as_they_were_written() -> None:
-    task = parse_task(CHEST, "task.yaml")
+    task = parse_task(WRITTEN, "task.yaml")
 
     assert task.series.modality is Modality.CT
     assert task.series.body_parts == ("CHEST",)
@@ -50,7 +50,7 @@ def test_values_arrive_as_they_were_written() -> None:
 def test_options_of_a_network_survive_the_record() -> None:
     options = "dimensions: 3\n  options: {dropout_prob: 0.25, growth_rate: 16}"
 
-    task = parse_task(CHEST.replace("dimensions: 3", options), "task.yaml")
+    task = parse_task(WRITTEN.replace("dimensions: 3", options), "task.yaml")
 
     assert task.network.options == (("dropout_prob", 0.25), ("growth_rate", 16))
     assert Task.from_record(task.record()) == task
@@ -69,7 +69,7 @@ def test_options_of_a_network_survive_the_record() -> None:
             "schedule.batch_size: 1 will not do: a whole number from 2 on",
         ),
         ("  interpolation: linear\n", "", "grid", "grid: interpolation is missing"),
-        ("name: chest_ct_nodule", "name: Chest CT", "name", 'name: "Chest CT" will not do: a name is small letters'),
+        ("name: written", "name: Chest CT", "name", 'name: "Chest CT" will not do: a name is small letters'),
         ("[absent, present]", "[absent, 1]", "classes", "labels.classes.1: must be text, not 1"),
         ("[absent, present]", "[absent, absent]", "classes", "labels.classes:"),
         ("[40, 32, 32]", "[40, 32]", "shape", "grid.shape:"),
@@ -85,16 +85,16 @@ def test_options_of_a_network_survive_the_record() -> None:
     ],
 )
 def test_a_mistake_is_named_with_its_line(old: str, new: str, start: str, message: str) -> None:
-    assert CHEST.count(old) == 1
+    assert WRITTEN.count(old) == 1
 
-    refused = said(CHEST.replace(old, new))
+    refused = said(WRITTEN.replace(old, new))
 
     assert f"line {line_of(start)}: {message}" in refused
     assert refused.startswith("task.yaml has 1 mistake:")
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines() -> None:
-    refused = said(CHEST.replace("epochs: 12", "epochs: 0").replace("crop: center", "crop: middle") + "colour: red\n")
+    refused = said(WRITTEN.replace("epochs: 12", "epochs: 0").replace("crop: center", "crop: middle") + "colour: red\n")
 
     lines = refused.splitlines()
     assert lines[0] == "task.yaml has 3 mistakes:"
@@ -106,7 +106,7 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines() -> None:
 
 
 def test_a_key_that_stands_twice_is_a_mistake() -> None:
-    refused = said(CHEST.replace("  shift: 2\n", "  shift: 2\n  shift: 3\n"))
+    refused = said(WRITTEN.replace("  shift: 2\n", "  shift: 2\n  shift: 3\n"))
 
     assert (
         f"line {line_of('shift') + 1}: schedule.shift: shift stands here twice; first on line {line_of('shift')}"
@@ -116,7 +116,7 @@ def test_a_key_that_stands_twice_is_a_mistake() -> None:
 
 def test_yamls_traps_are_closed() -> None:
     task = parse_task(
-        CHEST.replace("learning_rate: 0.001", "learning_rate: 1e-3").replace("[absent, present]", "[no, yes]"), "t"
+        WRITTEN.replace("learning_rate: 0.001", "learning_rate: 1e-3").replace("[absent, present]", "[no, yes]"), "t"
     )
 
     assert task.schedule.learning_rate == 0.001
