@@ -166,6 +166,7 @@ def _draw(night: Night) -> None:
         ("training", _curve(night.history)),
         *((f"test {name.replace('_', ' ')}", _figure(test[name])) for name in FIGURES),
         ("predictions", f"{night.predictions} in the database, {night.score['scored']} written now"),
+        ("not scored", _refused(night.score["refused"])),
         ("audit chain", _chain(night)),
         ("time", f"{night.seconds:.0f} s"),
     ]
@@ -205,6 +206,13 @@ def _chain(night: Night) -> str:
     if night.audit_faults:
         return f"{night.audit_faults} FAULTS in {night.audit_rows} rows"
     return f"{night.audit_rows} rows verified: whole"
+
+
+def _refused(reasons: Mapping[str, int]) -> str:
+    """Say how many series scoring turned away now, and why."""
+    return (
+        "; ".join(f"{count} for {Reason(code).value}" for code, count in sorted(reasons.items())) or "none turned away"
+    )
 
 
 def _draw_places(data_dir: Path) -> None:

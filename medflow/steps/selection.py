@@ -32,9 +32,19 @@ class Selected:
 def failures(rule: SeriesRule, series: DeidentifiedSeries) -> tuple[str, ...]:
     """Name the rules of a task that a series fails; empty where the task wants it."""
     failed = rule.failures(series.modality, series.descriptors)
-    if max(len(layout.places) for layout in series.layouts) < rule.minimum_slices:
+    if _most_slices(series) < rule.minimum_slices:
         failed = (*failed, "minimum_slices")
     return failed
+
+
+def _most_slices(series: DeidentifiedSeries) -> int:
+    """Count the slices of the largest stack; one that fell into runs for want of a slice counts as a whole."""
+    stacks: list[int] = []
+    for layout in series.layouts:
+        if layout.run[0] == 1:
+            stacks.append(0)
+        stacks[-1] += len(layout.places)
+    return max(stacks)
 
 
 def select(rule: SeriesRule, series: DeidentifiedSeries) -> Selected:

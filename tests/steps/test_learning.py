@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from medflow.domain.task import SeriesRule, Task
-from medflow.errors import BatchError, IntegrityError, StateError
+from medflow.errors import BatchError, IntegrityError, SeriesError, StateError
 from medflow.steps.audit import events, verify
 from medflow.steps.house import House
 from medflow.steps.ingest import ingest
@@ -17,9 +17,12 @@ from medflow.steps.models import listed as listed_models
 from medflow.steps.models import promote
 from medflow.steps.predictions import listed
 from medflow.steps.score import ScoreReport, score
+from medflow.steps.selection import failures, select
 from medflow.steps.train import train
 from medflow.store import jobs
-from medflow.store.engine import writing
+from medflow.store.engine import reading, writing
+from medflow.store.files import described
+from medflow.store.series import accepted_series
 from tests.steps.conftest import EXPORT, PATIENTS
 from tests.steps.exports import write_cohort, write_series
 
@@ -92,6 +95,22 @@ def test_what_a_killed_worker_held_is_not_scored_twice_nor_lost(
         jobs.claim(connection, step="score", model_digest=digest, owner="killed", token="0" * 32, seconds=600)
 
     assert score(trained).elsewhere == 1
+
+
+def test_a_stack_that_lost_a_slice_is_refused_and_not_overlooked_for_being_short(
+    trained: House, ball_task: Task, tmp_path: Path
+) -> None:
+    write_series(tmp_path / "gap", patient="PAT-904", slices=(0, 1, 2, 4, 5, 6, 7))
+    ingest(trained, tmp_path / "gap", source=EXPORT)
+    rule = replace(ball_task.series, minimum_slices=6)
+
+    with reading(trained.engine) as connection:
+        (row,) = [one for one in accepted_series(connection) if one.layouts > 1]
+    series = described(trained.safe, row)
+
+    assert failures(rule, series) == ()
+    with pytest.raises(SeriesError, match="missing or unevenly"):
+        select(rule, series)
 
 
 def test_a_damaged_safe_copy_is_turned_away(trained: House, tmp_path: Path) -> None:
