@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from medflow.cli.screen import out, print_table
 from medflow.domain.digests import instant
 from medflow.errors import Reason
-from medflow.steps.ingest import Counts, IngestReport
+from medflow.steps.account import Counts, IngestReport
 
 if TYPE_CHECKING:
     from medflow.steps.score import ScoreReport

@@ -15,7 +15,7 @@ from medflow.dicom.scan import scan_folder
 from medflow.domain.progress import SILENT, Progress
 from medflow.domain.series import FileState, Series
 from medflow.errors import ConfigurationError, Reason, SeriesError
-from medflow.steps.ingest import NONE_OF_OURS, Counts
+from medflow.steps.account import NONE_OF_OURS, Counts
 from medflow.steps.settle import Settler
 
 

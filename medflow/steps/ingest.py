@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from medflow.deid.folder import clear_abandoned
 from medflow.deid.identity import identity_of
@@ -16,6 +15,7 @@ from medflow.domain.progress import SILENT, Progress
 from medflow.domain.safe import DeidentifiedSeries, SeriesUID, StudyUID, series_id
 from medflow.domain.series import FileState, Series, SetAside, SourceFile
 from medflow.errors import BatchError, ConfigurationError, Reason, SeriesError
+from medflow.steps.account import NONE_OF_OURS, IngestReport, SeriesCounts, Tally, fields
 from medflow.steps.house import House
 from medflow.steps.run import Run, opened
 from medflow.steps.settle import Settler
@@ -24,93 +24,12 @@ from medflow.store import series as series_rows
 from medflow.store.engine import reading, writing
 from medflow.store.runs import FileRow
 
-NONE_OF_OURS = {
-    Reason.NOT_AN_IMAGE,
-    Reason.NOT_PATIENT_GEOMETRY,
-    Reason.PLANAR_IMAGE,
-    Reason.OTHER_MODALITY,
-    Reason.COLOUR_IMAGE,
-}
-"""Reasons for which the files of a whole series are ignored, not quarantined: nothing is wrong with them."""
-
 WITHHELD = {Reason.BURNED_IN_TEXT, Reason.IDENTITY_REMAINS}
 """Reasons that speak of identity: the series is readable, and is not let through."""
 
 
 ABANDONED = 3600.0
 """Seconds after which a half-written folder that nobody writes to is what a killed process left."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """What became of the files: each is in exactly one of the three."""
-
-    seen: int = 0
-    accepted: int = 0
-    quarantined: int = 0
-    ignored: int = 0
-
-    @property
-    def add_up(self) -> bool:
-        """True where no file is lost and none is counted twice (law 1)."""
-        return self.seen == self.accepted + self.quarantined + self.ignored
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesCounts:
-    """What became of the series; `new` ones are those of the accepted that were not known before."""
-
-    accepted: int = 0
-    new: int = 0
-    refused: int = 0
-    withheld: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestReport:
-    """What one run of ingest saw and did."""
-
-    run: str
-    files: Counts
-    series: SeriesCounts
-    reasons: Mapping[Reason, int]
-    """Files by the reason for which they were set aside."""
-    waiting: int = 0
-    """Files of series that are not quiet yet: left for the next run, in no other count."""
-
-    def record(self) -> dict[str, Any]:
-        """Write the report as plain values, for `--json` and for flows."""
-        return {
-            "run": self.run,
-            "files": _fields(self.files),
-            "members": _fields(Counts()),
-            "series": _fields(self.series),
-            "reasons": {reason.value: count for reason, count in sorted(self.reasons.items())},
-            "waiting": self.waiting,
-        }
-
-
-def _fields(counts: Counts | SeriesCounts) -> dict[str, int]:
-    return {name: getattr(counts, name) for name in counts.__slots__}
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What a run has counted so far."""
-
-    files: Counter[FileState] = field(default_factory=Counter)
-    series: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[Reason] = field(default_factory=Counter)
-
-    def note(self, rows: Iterable[FileRow]) -> None:
-        for row in rows:
-            self.files[row.state] += 1
-            if row.reason is not None:
-                self.reasons[row.reason] += 1
-
-    def counts(self, seen: int) -> Counts:
-        states = {state.value: self.files[state] for state in FileState}
-        return Counts(seen=seen, **states)
 
 
 def ingest(
@@ -154,7 +73,7 @@ def _take_in_all(run: Run, scan: Scan, source: Source, waiting: int, progress: P
     house.vault.put_files({keys[file.relative]: str(file.path) for file in everything})
     journey = _Journey(house=house, run=run, source=source, keys=keys)
 
-    tally, settler = _Tally(), Settler()
+    tally, settler = Tally(), Settler()
     journey.set_aside(scan.set_aside, tally)
     progress.start("taking in series", len(scan.series))
     for series in scan.series:
@@ -163,7 +82,7 @@ def _take_in_all(run: Run, scan: Scan, source: Source, waiting: int, progress: P
     return _closed(run, tally, seen=len(everything), waiting=waiting)
 
 
-def _closed(run: Run, tally: _Tally, *, seen: int, waiting: int) -> IngestReport:
+def _closed(run: Run, tally: Tally, *, seen: int, waiting: int) -> IngestReport:
     """Hand the counts to the run; refuse counts that do not add up."""
     report = IngestReport(
         run=run.id,
@@ -174,8 +93,8 @@ def _closed(run: Run, tally: _Tally, *, seen: int, waiting: int) -> IngestReport
     )
     if not report.files.add_up:
         raise BatchError(f"{seen} files were seen but {tally.files.total()} are accounted for")
-    run.counts = {f"files_{name}": count for name, count in _fields(report.files).items()}
-    run.counts |= {f"series_{name}": count for name, count in _fields(report.series).items()}
+    run.counts = {f"files_{name}": count for name, count in fields(report.files).items()}
+    run.counts |= {f"series_{name}": count for name, count in fields(report.series).items()}
     run.detail = {"reasons": report.record()["reasons"]}
     return report
 
@@ -200,7 +119,7 @@ class _Journey:
     source: Source
     keys: Mapping[str, str]
 
-    def set_aside(self, asides: Iterable[SetAside], tally: _Tally) -> None:
+    def set_aside(self, asides: Iterable[SetAside], tally: Tally) -> None:
         """Write down the files that belong to no series; each change of a file's state is audited once."""
         rows = [self._row(item.file, item.state, item.reason, item.detail) for item in asides]
         with writing(self.house.engine) as connection:
@@ -215,7 +134,7 @@ class _Journey:
                 self.run.append(connection, "files-ignored", "", reasons=dict(ignored))
         tally.note(rows)
 
-    def take_in(self, series: Series, settler: Settler, tally: _Tally) -> None:
+    def take_in(self, series: Series, settler: Settler, tally: Tally) -> None:
         """Take one series in, or turn it away on the record."""
         known = self._known(series)
         if known is not None:
@@ -266,7 +185,7 @@ class _Journey:
         )
         return safe, laid
 
-    def _accept(self, safe: DeidentifiedSeries, laid: LaidOut, tally: _Tally) -> None:
+    def _accept(self, safe: DeidentifiedSeries, laid: LaidOut, tally: Tally) -> None:
         rows = [self._row(file, FileState.ACCEPTED, None, "", safe.id) for file in laid.series.files()]
         rows += [self._row(item.file, item.state, item.reason, item.detail, safe.id) for item in laid.set_aside]
         with writing(self.house.engine) as connection:
@@ -282,7 +201,7 @@ class _Journey:
         tally.series["accepted"] += 1
         tally.series["new"] += new
 
-    def _turn_away(self, series: Series, refusal: SeriesError, tally: _Tally) -> None:
+    def _turn_away(self, series: Series, refusal: SeriesError, tally: Tally) -> None:
         state = "withheld" if refusal.reason in WITHHELD else "refused"
         file_state = FileState.IGNORED if refusal.reason in NONE_OF_OURS else FileState.QUARANTINED
         pseudonyms, profile = self.house.pseudonyms, self.house.profile.digest

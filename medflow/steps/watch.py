@@ -9,8 +9,9 @@ from medflow.dicom.quiet import Quiet
 from medflow.dicom.scan import ImageObject, Scan, gather, list_files, read_source
 from medflow.domain.series import SetAside, SourceFile
 from medflow.errors import ConfigurationError
+from medflow.steps.account import IngestReport
 from medflow.steps.house import House
-from medflow.steps.ingest import IngestReport, take_in
+from medflow.steps.ingest import take_in
 from medflow.steps.score import ScoreReport, score
 from medflow.store import models
 from medflow.store.engine import reading

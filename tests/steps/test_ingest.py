@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from medflow.errors import BatchError, ConfigurationError, Reason
+from medflow.steps.account import Counts
 from medflow.steps.audit import events, verify
 from medflow.steps.house import House
-from medflow.steps.ingest import Counts, ingest
+from medflow.steps.ingest import ingest
 from medflow.store import runs, series
 from medflow.store.engine import reading
 from tests.steps.conftest import EXPORT

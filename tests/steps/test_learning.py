@@ -59,6 +59,21 @@ def test_every_prediction_has_its_audit_event(trained: House) -> None:
     assert sorted(told) == sorted(said.prediction.id for said in listed(trained))
 
 
+def test_the_whole_journey_leaves_the_same_kind_of_rows_on_both_databases(
+    any_house: House, ball_task: Task, tmp_path: Path
+) -> None:
+    table = write_cohort(tmp_path / "export", PATIENTS)
+    ingest(any_house, tmp_path / "export", source=EXPORT)
+    import_labels(any_house, table, source="reader", version="1")
+    train(any_house, ball_task)
+
+    first, second = score(any_house), score(any_house)
+
+    assert (_numbers(first), _numbers(second)) == ((PATIENTS, 0, 0), (0, PATIENTS, 0))
+    assert len(listed(any_house)) == PATIENTS
+    assert verify(any_house).faults == ()
+
+
 def test_a_late_slice_is_scored_anew_and_the_old_prediction_stays(trained: House, tmp_path: Path) -> None:
     export = tmp_path / "export" / "late"
     write_series(export, patient="PAT-901", slices=(0, 1, 2, 3, 4, 5))
