@@ -102,12 +102,26 @@ class Settings(BaseSettings):
         """Find the export folder that `name` stands for.
 
         Raises:
-            ConfigurationError: no source has that name.
+            ConfigurationError: no source has that name, or it and the data folder lie inside one another.
         """
         if name not in self.sources:
             known = ", ".join(sorted(self.sources)) or "none"
             raise ConfigurationError(f"no source is named {name!r} (known: {known}); set MEDFLOW_SOURCES=name=folder")
+        self.check_apart(self.sources[name])
         return self.sources[name]
+
+    def check_apart(self, folder: Path) -> None:
+        """Refuse an export folder that holds the data folder, or lies in it: exports are never written to.
+
+        Raises:
+            ConfigurationError: one of them lies inside the other.
+        """
+        export, data = folder.resolve(), self.data_dir.resolve()
+        if data.is_relative_to(export) or export.is_relative_to(data):
+            raise ConfigurationError(
+                "the data folder and the folder to take in lie inside one another; "
+                "set MEDFLOW_DATA_DIR to another place"
+            )
 
     def source(self, folder: Path, name: str | None, house: House) -> Source:
         """Name the source that `folder` is: as the caller says, as it is set, or by a keyed code of the folder.

@@ -31,9 +31,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(labels, name="labels")
 
 
-def opened(data_dir: Path | None, *, writing: bool = True) -> tuple[Settings, House]:
-    """Open the house that options and settings name; tell the operator what was made on first use."""
+def opened(data_dir: Path | None, *, writing: bool = True, beside: Path | None = None) -> tuple[Settings, House]:
+    """Open the house that options and settings name; tell the operator what was made on first use.
+
+    `beside` is an export folder, which nothing may be made in.
+    """
     settings = read_settings(data_dir=data_dir)
+    if beside is not None:
+        settings.check_apart(beside)
     house = open_house(settings, writing=writing)
     if house.made:
         say(f"first use: made {', '.join(house.made)} in {settings.data_dir}; back up its keys folder")
@@ -59,7 +64,7 @@ def ingest(
     from medflow.cli.show import show_ingest
     from medflow.steps.ingest import ingest as step
 
-    settings, house = opened(data_dir)
+    settings, house = opened(data_dir, beside=folder)
     with progress() as bars:
         report = step(house, folder, source=settings.source(folder, source, house), quiet=quiet, progress=bars)
     if as_json:
@@ -126,7 +131,7 @@ def watch(
     from medflow.steps.watch import Rhythm
     from medflow.steps.watch import watch as step
 
-    settings, house = opened(data_dir)
+    settings, house = opened(data_dir, beside=folder)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

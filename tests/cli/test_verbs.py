@@ -62,6 +62,16 @@ def test_a_folder_that_is_not_there_ends_with_2_and_is_not_named(medflow: Verb, 
     assert "Jane" not in err
 
 
+def test_nothing_is_made_inside_the_export(medflow: Verb, tmp_path: Path) -> None:
+    write_series(tmp_path / "export", patient="PAT-1")
+
+    code, _, err = medflow("ingest", tmp_path / "export", "--data-dir", tmp_path / "export" / "data")
+
+    assert code == 2
+    assert "MEDFLOW_DATA_DIR" in err
+    assert not (tmp_path / "export" / "data").exists()
+
+
 def test_a_verb_that_is_not_there_ends_with_2(medflow: Verb) -> None:
     assert medflow("scoer")[0] == 2
 
