@@ -9,7 +9,7 @@ from medflow.domain.model import Model
 from medflow.domain.prediction import Prediction
 from medflow.domain.progress import SILENT, Progress
 from medflow.domain.task import Task
-from medflow.errors import SeriesError, StateError
+from medflow.errors import Reason, SeriesError, StateError
 from medflow.learning.bundle import Bundle, load_bundle
 from medflow.learning.score import Scorer
 from medflow.steps.house import House
@@ -24,6 +24,11 @@ from medflow.store.series import SeriesRow, accepted_series
 STEP = "score"
 LEASE = 180
 """Seconds for which a worker holds a series; scoring one takes a small part of that."""
+
+MENDABLE = {Reason.STORED_COPY_DIFFERS, Reason.UNEXPECTED_ERROR}
+"""Reasons that are ours and not the series': whoever mends them finds the series scored by a later run."""
+AGAIN_AFTER = 300
+"""Seconds for which a series is left alone that was turned away for such a reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +173,11 @@ def _wanted(house: House, task: Task, progress: Progress) -> dict[str, SeriesRow
     progress.start("selecting series", len(rows))
     for row in rows:
         progress.advance()
-        if not failures(task.series, files.described(house.safe, row)):
+        try:
+            failed = failures(task.series, files.described(house.safe, row))
+        except SeriesError:  # its copy is damaged: judging it turns it away, on the record
+            failed = ()
+        if not failed:
             wanted[row.id] = row
     return wanted
 
@@ -240,7 +249,10 @@ class _Scoring:
         """Write prediction, audit event and job state in one transaction, or none of them."""
         with writing(self.run.house.engine) as connection:
             if isinstance(outcome, SeriesError):
-                jobs.close(connection, job, state="refused", reason=outcome.reason)
+                if outcome.reason in MENDABLE:
+                    jobs.release(connection, job, seconds=AGAIN_AFTER, reason=outcome.reason)
+                else:
+                    jobs.close(connection, job, state="refused", reason=outcome.reason)
                 detail = {"model": judge.model.id, "reason": outcome.reason.value, "detail": outcome.detail}
                 self.run.append(connection, "scoring-refused", row.id, **detail)
             else:

@@ -1,5 +1,6 @@
 """Facts about train and score: once is enough, nothing leaks, and every row can be traced."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,18 @@ def test_a_damaged_safe_copy_is_turned_away(trained: House, tmp_path: Path) -> N
     damaged.write_bytes(damaged.read_bytes()[:-2] + b"\1\2")
 
     assert score(trained, "ball:1").refused == {"stored-copy-differs": 1}
+    with reading(trained.engine) as connection:
+        (put_off,) = jobs.jobs(connection, step="score", state="ready")
+    assert put_off.not_before is not None
+
+
+def test_a_lost_safe_copy_costs_that_series_alone(trained: House) -> None:
+    shutil.rmtree(next(trained.safe.glob("*")))
+
+    report = score(trained)
+
+    assert report.refused == {"stored-copy-differs": 1}
+    assert report.scored == PATIENTS
 
 
 def test_a_tampered_weight_file_is_named_and_nothing_is_scored(trained: House) -> None:
