@@ -46,6 +46,12 @@ class Descriptors:
     slice_thickness: float | None
     """mm"""
     contrast: bool
+    kernel: str | None = None
+    """ConvolutionKernel of a CT, reconstruction method of a PET: allowed words only."""
+    laterality: str | None = None
+    """ImageLaterality or Laterality: L, R or B."""
+    view: str | None = None
+    """ViewPosition of a projection: PA, AP, LL, CC, MLO ..."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,9 @@ class DeidentifiedSeries:
                 "scanner": self.descriptors.scanner,
                 "slice_thickness": None if thickness is None else thickness.hex(),
                 "contrast": self.descriptors.contrast,
+                "kernel": self.descriptors.kernel,
+                "laterality": self.descriptors.laterality,
+                "view": self.descriptors.view,
             },
             "files": [[file.name, file.sha256] for file in self.files],
             "series_digest": self.series_digest,
@@ -136,6 +145,9 @@ def read_record(text: str, folder: Path) -> DeidentifiedSeries:
             scanner=described["scanner"],
             slice_thickness=None if thickness is None else float.fromhex(thickness),
             contrast=described["contrast"],
+            kernel=described.get("kernel"),
+            laterality=described.get("laterality"),
+            view=described.get("view"),
         ),
         files=tuple(StoredFile(name=name, sha256=sha256) for name, sha256 in record["files"]),
         series_digest=record["series_digest"],

@@ -36,6 +36,13 @@ class SourceFile:
     """POSIX path below the folder that was scanned."""
     size: int
     mtime_ns: int
+    member: str = field(default="", repr=False)
+    """Path inside the archive that `path` names; empty for a file of its own. `size` is then the member's."""
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Tell the file from every other one of its export."""
+        return self.relative, self.member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +132,8 @@ class Instance:
     padding: tuple[int, int] | None = None
     """Lowest and highest padding value, as stored."""
     pet: PetHeader | None = field(default=None, repr=False)
+    counts: tuple[tuple[str, int], ...] = ()
+    """How many images, slices or time points the header announces, sorted by keyword."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
