@@ -21,7 +21,9 @@ class Unit(StrEnum):
     SUVBW = "SUVbw"
     BQML = "Bq/ml"
     ARBITRARY = "arbitrary"
-    """MR signal, or PET counts without a unit: comparable within one volume only."""
+    """MR signal, PET counts without a unit, or an X-ray for processing: comparable within one image only."""
+    DISPLAY = "display"
+    """A planar image as it is shown: 0 is black, 1 is white."""
     SCALED = "scaled"
     """After a grid's intensity rule: what the network eats."""
 
@@ -51,6 +53,8 @@ class Intensity(StrEnum):
     """[low, high] to [0, 1], clipped."""
     ZSCORE = "zscore"
     """Zero mean and unit variance over the voxels above the background."""
+    DISPLAY = "display"
+    """As it is: planar images for display lie between 0 and 1 already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +78,7 @@ class Grid:
     antialias: bool
     """Smooth along an axis before shrinking it."""
 
-    RULES: ClassVar[int] = 1
+    RULES: ClassVar[int] = 2
     """Version of the resampling rules; a change in any voxel takes a new number."""
 
     @property

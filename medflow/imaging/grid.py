@@ -33,37 +33,40 @@ class ToGrid(InvertibleTransform):  # type: ignore[misc]  # MONAI's classes come
     def __call__(self, data: torch.Tensor) -> MetaTensor:
         """Resample and scale every channel; all of them lie where the first one's box is laid."""
         source = data if isinstance(data, MetaTensor) else MetaTensor(data)
-        channels = source.detach().cpu().numpy().astype(np.float32, copy=False)
-        affine = np.asarray(source.affine, np.float64)
-        check_slices(channels.shape[1:], self.grid)
-        target = laid_on(affine, channels.shape[1:], self.grid, middle_of(channels[0], self.grid.crop))
-        moved = np.stack([_sampled(channel, affine, target, self.grid) for channel in channels])
+        channels = _plain(source)
+        affine = np.asarray(source.affine.cpu(), np.float64)
+        shape = tuple(channels.shape[1:])
+        check_slices(shape, self.grid)
+        target = laid_on(affine, shape, self.grid, middle_of(channels[0].cpu().numpy(), self.grid.crop))
+        moved = torch.stack([_sampled(channel, affine, target, self.grid) for channel in channels])
         placed = _like(source, moved, target)
-        self.push_transform(
-            placed,
-            orig_size=channels.shape[1:],
-            extra_info={"affine": torch.from_numpy(affine), "shape": channels.shape[1:]},
-        )
+        extra = {"affine": torch.from_numpy(affine), "shape": shape}
+        self.push_transform(placed, orig_size=shape, extra_info=extra)
         return placed
 
     def inverse(self, data: MetaTensor) -> MetaTensor:
         """Sample (channel, i, j, k) on the grid at the voxels of the volume that came in; 0 outside the grid."""
         before = self.pop_transform(data)["extra_info"]
         affine, shape = np.asarray(before["affine"], np.float64), tuple(int(size) for size in before["shape"])
-        mapping = index_map(np.asarray(data.affine, np.float64), affine, shape[2])
-        back = [
-            resample(channel, mapping, shape, Sampling(padding=0.0, linear=self.grid.interpolation == "linear"))
-            for channel in data.detach().cpu().numpy().astype(np.float32, copy=False)
-        ]
-        filled = [np.zeros(shape, np.float32) if channel is None else channel for channel in back]
-        return _like(data, np.stack(filled), affine)
+        mapping = index_map(np.asarray(data.affine.cpu(), np.float64), affine, shape[2])
+        sampling = Sampling(padding=0.0, linear=self.grid.interpolation == "linear")
+        channels = _plain(data)
+        back = [resample(channel, mapping, shape, sampling) for channel in channels]
+        filled = [channels.new_zeros(shape) if channel is None else channel for channel in back]
+        return _like(data, torch.stack(filled), affine)
 
 
-def _like(source: MetaTensor, voxels: NDArray[np.float32], affine: NDArray[np.float64]) -> MetaTensor:
+def _plain(data: MetaTensor) -> torch.Tensor:
+    """Take the voxels (channel, i, j, k) as float32, without what hangs on them."""
+    voxels: torch.Tensor = data.as_tensor().detach().float()
+    return voxels
+
+
+def _like(source: MetaTensor, voxels: torch.Tensor, affine: NDArray[np.float64]) -> MetaTensor:
     """Give new voxels the history and the other metadata of `source`."""
     meta = {name: value for name, value in source.meta.items() if name != "affine"}
     history = list(source.applied_operations)
-    return MetaTensor(torch.from_numpy(voxels), meta=meta, affine=torch.from_numpy(affine), applied_operations=history)
+    return MetaTensor(voxels, meta=meta, affine=torch.from_numpy(affine), applied_operations=history)
 
 
 def on_grid(volume: Volume, grid: Grid) -> Volume:
@@ -75,23 +78,30 @@ def on_grid(volume: Volume, grid: Grid) -> Volume:
     """
     check_slices(volume.voxels.shape, grid)
     target = laid_on(volume.affine, volume.voxels.shape, grid, middle_of(volume.voxels, grid.crop))
-    return replace(volume, voxels=_sampled(volume.voxels, volume.affine, target, grid), affine=target, unit=Unit.SCALED)
+    moved = _sampled(_tensor(volume.voxels), volume.affine, target, grid)
+    return replace(volume, voxels=moved.numpy(), affine=target, unit=Unit.SCALED)
+
+
+def _tensor(voxels: NDArray[np.float32]) -> torch.Tensor:
+    """Share the memory of `voxels` with torch, which reads neither backwards nor what is read-only."""
+    shared = voxels.flags.writeable and min(voxels.strides) >= 0
+    return torch.from_numpy(voxels if shared else voxels.copy(order="K"))
 
 
 def _sampled(
-    voxels: NDArray[np.float32], affine: NDArray[np.float64], target: NDArray[np.float64], grid: Grid
-) -> NDArray[np.float32]:
+    voxels: torch.Tensor, affine: NDArray[np.float64], target: NDArray[np.float64], grid: Grid
+) -> torch.Tensor:
     sampling = Sampling(padding=grid.padding, linear=grid.interpolation == "linear", antialias=grid.antialias)
     moved = resample(voxels, index_map(affine, target, voxels.shape[2]), grid.shape, sampling)
-    if moved is None or np.all(moved == np.float32(grid.padding)):
+    if moved is None or bool((moved == grid.padding).all()):
         raise SeriesError(Reason.OUTSIDE_GRID, "no voxel of the volume lies in the grid")
-    if not np.isfinite(moved).all():
+    if not bool(moved.isfinite().all()):
         raise SeriesError(Reason.NON_FINITE_VOXELS)
     return scaled(moved, grid)
 
 
-def scaled(voxels: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
-    """Apply the grid's intensity rule to voxels in the volume's unit.
+def scaled(voxels: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Apply the grid's intensity rule to voxels in the volume's unit, in place.
 
     `Intensity.WINDOW` takes [low, high] to [0, 1] and clips. `Intensity.ZSCORE` subtracts the mean and divides by the
     standard deviation of what is no background: brighter than a tenth of the way from padding to the 99th percentile.
@@ -100,9 +110,10 @@ def scaled(voxels: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
         if grid.window is None:
             raise ValueError("a window intensity needs a window")
         low, high = grid.window
-        return np.asarray(np.clip((voxels - np.float32(low)) / np.float32(high - low), 0.0, 1.0), np.float32)
-    bright = float(np.percentile(voxels, BRIGHT))
-    tissue = voxels[voxels > grid.padding + BACKGROUND * (bright - grid.padding)].astype(np.float64)
+        return voxels.sub_(low).div_(high - low).clamp_(0.0, 1.0)
+    values = voxels.cpu().numpy()  # numpy adds up in an order that no number of threads changes
+    bright = float(np.percentile(values, BRIGHT))
+    tissue = values[values > grid.padding + BACKGROUND * (bright - grid.padding)].astype(np.float64)
     if tissue.size == 0 or tissue.std() == 0.0:
-        return np.zeros_like(voxels)
-    return np.asarray((voxels - tissue.mean()) / tissue.std(), np.float32)
+        return voxels.zero_()
+    return voxels.sub_(float(tissue.mean())).div_(float(tissue.std()))

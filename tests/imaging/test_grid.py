@@ -1,6 +1,8 @@
 """The grid: millimetres survive, one interpolation, whatever way a stack was taken."""
 
+from dataclasses import replace
 from itertools import permutations, product
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
 from numpy.typing import NDArray
+from scipy.ndimage import convolve1d, map_coordinates
+from scipy.special import ive
 
 from medflow.domain.volume import Intensity, Unit
 from medflow.errors import Reason, SeriesError
@@ -249,3 +253,79 @@ def test_the_same_volume_gives_the_same_bits() -> None:
     rule = grid(antialias=True, spacing=(2.0, 2.0, 3.0))
 
     assert np.array_equal(on_grid(source, rule).voxels, on_grid(source, rule).voxels)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    affine=affines(),
+    straight=st.booleans(),
+    antialias=st.booleans(),
+    order=st.sampled_from(["C", "F"]),
+)
+def test_interpolating_axis_by_axis_is_the_same_as_at_each_point(
+    affine: NDArray[np.float64], order: Literal["C", "F"], *, straight: bool, antialias: bool
+) -> None:
+    if straight:
+        affine = np.diag([*np.linalg.norm(affine[:3, :3], axis=0), 1.0])
+    values = np.random.default_rng(7).uniform(-900, 900, (13, 14, 15))
+    wanted = grid(spacing=(0.9, 1.7, 1.3), shape=(9, 8, 7), antialias=antialias)
+
+    moved = on_grid(volume(np.asarray(values, order=order), affine), wanted)
+
+    mapping = np.linalg.inv(affine) @ moved.affine
+    widths = np.linalg.norm(mapping[:3, :3], axis=1)
+    smooth = values
+    for axis, width in enumerate(widths):
+        if antialias and width > 1.001:
+            reach = 30
+            taps = np.array([ive(n, (width**2 - 1) / (8 * np.log(2))) for n in range(-reach, reach + 1)])
+            smooth = convolve1d(smooth, taps / taps.sum(), axis, mode="nearest")
+    places = np.moveaxis(millimetres(mapping, moved.voxels.shape)[..., :3], -1, 0)
+    expected = map_coordinates(smooth, places, order=1, mode="nearest")
+    border = np.array(values.shape)[:, None, None, None] - 0.5
+    inside = ((places > -0.499) & (places < border - 0.001)).all(axis=0)
+    outside = ((places < -0.501) | (places > border + 0.001)).any(axis=0)
+    assert np.abs(unscaled(moved.voxels) - expected)[inside].max(initial=0.0) < 1.0
+    assert np.allclose(unscaled(moved.voxels)[outside], -2000.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.4])
+def test_no_bit_depends_on_the_number_of_threads(tilt: float) -> None:
+    affine = STRAIGHT.copy()
+    affine[1, 2] = tilt
+    source = volume(np.random.default_rng(9).uniform(-900, 900, (64, 64, 40)), affine)
+    wanted = grid(spacing=(1.5, 1.5, 2.5), shape=(30, 31, 32), antialias=True, crop="foreground")
+    before = torch.get_num_threads()
+
+    made = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        made.append(on_grid(source, wanted).voxels)
+    torch.set_num_threads(before)
+
+    assert np.array_equal(*made)
+
+
+def test_a_volume_that_may_not_be_written_to_or_runs_backwards_is_read_all_the_same() -> None:
+    source = volume(np.random.default_rng(11).uniform(-900, 900, (12, 12, 12)), np.eye(4))
+    expected = on_grid(source, grid()).voxels
+    backwards = replace(source, voxels=source.voxels[::-1].copy()[::-1])
+    source.voxels.flags.writeable = False
+
+    assert np.array_equal(on_grid(source, grid()).voxels, expected)
+    assert np.array_equal(on_grid(backwards, grid()).voxels, expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("tilt", [0.0, 0.4])
+def test_a_gpu_gives_what_the_cpu_gives_within_a_millionth_of_the_window(tilt: float) -> None:
+    affine = STRAIGHT.copy()
+    affine[1, 2] = tilt
+    channels = torch.from_numpy(np.random.default_rng(9).uniform(-900, 900, (1, 64, 64, 40)).astype(np.float32))
+    transform = ToGrid(grid(spacing=(1.5, 1.5, 2.5), shape=(30, 31, 32), antialias=True))
+
+    on_cpu, on_gpu = (transform(MetaTensor(channels.to(device), affine=affine)) for device in ("cpu", "cuda"))
+
+    assert on_gpu.device.type == "cuda"
+    assert float((on_gpu.cpu() - on_cpu).abs().max()) < 1e-6
