@@ -10,6 +10,9 @@ from medflow.errors import Reason, SeriesError
 
 _Value = TypeVar("_Value")
 
+PER_PLANE = IntensityFacts(photometric="", rescale_type=None, rescaled=False, padding=None)
+"""A series of planar images has none of its own: each plane has its facts (`PlaneFacts`)."""
+
 
 def intensity_facts(series: Series) -> IntensityFacts:
     """State what all objects of `series` agree on.
@@ -17,6 +20,8 @@ def intensity_facts(series: Series) -> IntensityFacts:
     Raises:
         SeriesError: they contradict each other in what decides a voxel's value.
     """
+    if series.modality.planar:
+        return PER_PLANE
     instances = series.instances
     pets = [instance.pet for instance in instances if instance.pet is not None]
     complete = len(pets) == len(instances)

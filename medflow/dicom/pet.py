@@ -16,6 +16,10 @@ LONGEST_UNDATED_HALF_LIFE = 3 * 3600.0
 """Seconds. A start time without a date tells the day only for nuclides that do not last into the next one."""
 MOST_HALF_LIVES = 8
 """An injection further back than this is a mistake in a clock or a date: less than half a percent would be left."""
+MEASUREMENT_UNITS, CODE_VALUE = 0x004008EA, 0x00080100
+MAPPED_INTERCEPT, MAPPED_SLOPE = 0x00409224, 0x00409225
+UCUM = {"Bq/ml": "BQML", "{counts}": "CNTS", "g/ml{SUVbw}": "GML", "g/ml": "GML"}
+"""Codes of a real-world value mapping (PS3.16 CID 84 and 85) that say what Units says in a single-frame PET."""
 _CORRECTIONS = (
     (Tag.AttenuationCorrected, "ATTN"),
     (Tag.DecayCorrected, "DECY"),
@@ -34,11 +38,13 @@ def pet_header(header: Header) -> PetHeader:
     ge, philips = blocks.get(GE_PET), blocks.get(PHILIPS_PET)
     corrected_to = stamp(described.text(Tag.DecayCorrectionDateTime))
     return PetHeader(
-        units=header.text(Tag.Units).upper() or None,
+        units=header.text(Tag.Units).upper() or _mapped_units(described),
         suv_type=header.text(Tag.SUVType).upper() or None,
-        decay_correction=header.text(Tag.DecayCorrection).upper() or None,
+        decay_correction=header.text(Tag.DecayCorrection).upper() or ("START" if corrected_to else None),
         corrected=_corrections(described),
         weight=_positive(header, Tag.PatientWeight),
+        height=_positive(header, Tag.PatientSize),
+        sex=sex if (sex := header.text(Tag.PatientSex).upper()) in {"M", "F"} else None,
         dose=_positive(isotope, Tag.RadionuclideTotalDose),
         half_life=_positive(isotope, Tag.RadionuclideHalfLife),
         injected=stamp(isotope.text(Tag.RadiopharmaceuticalStartDateTime)),
@@ -64,6 +70,8 @@ def pet_facts(headers: Iterable[PetHeader]) -> PetFacts:
         decay_correction=decay_correction,
         corrected=_agreed([header.corrected for header in every]) or (),
         weight=_agreed([header.weight for header in every]),
+        height=_agreed([header.height for header in every]),
+        sex=_agreed([header.sex for header in every]),
         dose=_agreed([header.dose for header in every]),
         half_life=half_life,
         decay_seconds=_decay_seconds(every, decay_correction, half_life),
@@ -118,6 +126,19 @@ def _reference(every: tuple[PetHeader, ...], decay_correction: str | None) -> da
     if scan is not None and not scanned and scan <= first:
         return scan
     return first if len(acquired) == 1 else None
+
+
+def _mapped_units(described: Header) -> str | None:
+    """Read the unit that an enhanced PET states in its real-world value mapping (PS3.3 C.7.6.16.2.11).
+
+    It speaks of the rescaled values only where the mapping is the rescale itself. The mapping is not applied.
+    """
+    mappings = described.items(Tag.RealWorldValueMappingSequence)
+    mapping = mappings[0] if mappings else described  # functional groups were laid flat
+    codes = mapping.items(MEASUREMENT_UNITS)
+    rescale = described.decimal(Tag.RescaleSlope), described.decimal(Tag.RescaleIntercept)
+    mapped = *mapping.doubles(MAPPED_SLOPE)[:1], *mapping.doubles(MAPPED_INTERCEPT)[:1]
+    return UCUM.get(codes[0].text(CODE_VALUE)) if codes and mapped == rescale else None
 
 
 def _corrections(header: Header) -> tuple[str, ...]:

@@ -109,6 +109,10 @@ class PetFacts:
     """CorrectedImage (0028,0051)."""
     weight: float | None
     """kg"""
+    height: float | None
+    """m"""
+    sex: str | None
+    """PatientSex: M or F; None where it is another or absent."""
     dose: float | None
     """Bq"""
     half_life: float | None
@@ -155,7 +159,7 @@ class IntensityFacts:
             rescale_type=record["rescale_type"],
             rescaled=record["rescaled"],
             padding=None if record["padding"] is None else (record["padding"][0], record["padding"][1]),
-            pet=None if pet is None else PetFacts(**{name: _read(value) for name, value in pet.items()}),
+            pet=None if pet is None else PetFacts(**{name: _read(pet.get(name)) for name in PetFacts.__slots__}),
         )
 
 

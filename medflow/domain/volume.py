@@ -19,6 +19,14 @@ class Unit(StrEnum):
 
     HU = "HU"
     SUVBW = "SUVbw"
+    SUVLBM = "SUVlbm"
+    """By lean body mass as James (1976) is usually quoted, with 120: DICOM's SUVType LBM."""
+    SUVLBM_JAMES128 = "SUVlbm-James128"
+    """By lean body mass as James (1976) meant it, with 128: SUVType LBMJAMES128."""
+    SUVLBM_JANMA = "SUVlbm-Janma"
+    """By lean body mass of Janmahasatian et al. (2005): SUVType LBMJANMA."""
+    SUVBSA = "SUVbsa"
+    """By body surface area, cm2/ml: SUVType BSA."""
     BQML = "Bq/ml"
     ARBITRARY = "arbitrary"
     """MR signal, PET counts without a unit, or an X-ray for processing: comparable within one image only."""
@@ -80,6 +88,11 @@ class Grid:
 
     RULES: ClassVar[int] = 2
     """Version of the resampling rules; a change in any voxel takes a new number."""
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """Give the shape of what a network is shown: (i, j, k), in one channel."""
+        return self.shape
 
     @property
     def digest(self) -> str:

@@ -1,13 +1,18 @@
 """A volume on the grid a network was trained on: orientation, spacing, crop and intensity in one transform."""
 
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
+from monai.config.type_definitions import KeysCollection
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.inverse import InvertibleTransform
+from monai.transforms.transform import MapTransform
 from numpy.typing import NDArray
 
+from medflow.domain.plane import PlanarGrid
 from medflow.domain.volume import Grid, Intensity, Unit, Volume
 from medflow.errors import Reason, SeriesError
 from medflow.imaging.placement import check_slices, index_map, laid_on, middle_of
@@ -56,6 +61,22 @@ class ToGrid(InvertibleTransform):  # type: ignore[misc]  # MONAI's classes come
         return _like(data, torch.stack(filled), affine)
 
 
+class ToGridd(MapTransform, InvertibleTransform):  # type: ignore[misc]  # as above
+    """Bring the MetaTensors under `keys` of a dictionary onto `grid`, each laid by itself; see `ToGrid`."""
+
+    def __init__(self, keys: KeysCollection, grid: Grid, *, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = ToGrid(grid)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Resample and scale what stands under each key."""
+        return {**data, **{key: self.transform(data[key]) for key in self.key_iterator(data)}}
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Bring what stands under each key back to the volume's own voxels."""
+        return {**data, **{key: self.transform.inverse(data[key]) for key in self.key_iterator(data)}}
+
+
 def _plain(data: MetaTensor) -> torch.Tensor:
     """Take the voxels (channel, i, j, k) as float32, without what hangs on them."""
     voxels: torch.Tensor = data.as_tensor().detach().float()
@@ -100,7 +121,7 @@ def _sampled(
     return scaled(moved, grid)
 
 
-def scaled(voxels: torch.Tensor, grid: Grid) -> torch.Tensor:
+def scaled(voxels: torch.Tensor, grid: Grid | PlanarGrid) -> torch.Tensor:
     """Apply the grid's intensity rule to voxels in the volume's unit, in place.
 
     `Intensity.WINDOW` takes [low, high] to [0, 1] and clips. `Intensity.ZSCORE` subtracts the mean and divides by the

@@ -15,6 +15,19 @@ MOST_HALF_LIVES = 10.0
 """After ten half-lives a thousandth of the dose is left: no image, but a wrong date."""
 GRAMS = 1000.0
 """in a kilogram"""
+LEAST_HEIGHT, MOST_HEIGHT = 0.3, 2.6
+"""m. PatientSize in centimetres, as some write it, lies outside."""
+UPTAKES = (Unit.SUVBW, Unit.SUVLBM, Unit.SUVLBM_JAMES128, Unit.SUVLBM_JANMA, Unit.SUVBSA)
+"""The standardized uptake values; all but the first on request only."""
+STORED = {
+    ("GML", ""): Unit.SUVBW,
+    ("GML", "BW"): Unit.SUVBW,
+    ("GML", "LBM"): Unit.SUVLBM,
+    ("GML", "LBMJAMES128"): Unit.SUVLBM_JAMES128,
+    ("GML", "LBMJANMA"): Unit.SUVLBM_JANMA,
+    ("CM2ML", "BSA"): Unit.SUVBSA,
+}
+"""Kinds that a scanner computes itself, by Units and SUVType (PS3.3 C.8.9.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +79,15 @@ def _natural(facts: IntensityFacts) -> Unit:
 def _pet_factor(facts: IntensityFacts, unit: Unit) -> float:
     if unit is Unit.ARBITRARY:
         return 1.0
-    if unit not in {Unit.BQML, Unit.SUVBW}:
-        raise ConfigurationError(f"PT is read in {Unit.BQML.value} or {Unit.SUVBW.value}, not in {unit.value}")
+    if unit is not Unit.BQML and unit not in UPTAKES:
+        names = ", ".join(one.value for one in (Unit.BQML, *UPTAKES))
+        raise ConfigurationError(f"PT is read in one of {names}, not in {unit.value}")
     reason = Reason.NO_ACTIVITY if unit is Unit.BQML else Reason.NO_SUV
     if not facts.rescaled:
         raise SeriesError(reason, "RescaleSlope")
     if facts.pet is None:
         raise SeriesError(reason, "Units")
-    return activity_factor(facts.pet, reason) if unit is Unit.BQML else suv_factor(facts.pet)
+    return activity_factor(facts.pet, reason) if unit is Unit.BQML else uptake_factor(facts.pet, unit)
 
 
 def activity_factor(pet: PetFacts, reason: Reason = Reason.NO_ACTIVITY) -> float:
@@ -83,6 +97,22 @@ def activity_factor(pet: PetFacts, reason: Reason = Reason.NO_ACTIVITY) -> float
     if pet.units == "CNTS" and _positive(pet.philips_activity_factor):
         return float(pet.philips_activity_factor or 0.0)
     raise SeriesError(reason, "Units")
+
+
+def uptake_factor(pet: PetFacts, unit: Unit) -> float:
+    """Give what turns rescaled values into the standardized uptake value `unit`, of `UPTAKES`.
+
+    What the scanner computed already (GML, CM2ML) is taken as it is if it is that very kind. Every other kind is SUVbw
+    times the body's measure in its stead, over the weight.
+
+    Raises:
+        SeriesError: NO_SUV and the keyword of what is missing, contradictory or implausible.
+    """
+    stored = STORED.get((pet.units or "", pet.suv_type or ""))
+    if stored is unit:
+        return 1.0
+    by_weight = suv_factor(pet)
+    return by_weight if unit is Unit.SUVBW else by_weight * _measure(pet, unit) / (_weight(pet) * GRAMS)
 
 
 def suv_factor(pet: PetFacts) -> float:
@@ -95,7 +125,7 @@ def suv_factor(pet: PetFacts) -> float:
         SeriesError: NO_SUV and the keyword of what is missing, contradictory or implausible.
     """
     if pet.units == "GML":
-        if pet.suv_type not in {None, "", "BW"}:
+        if STORED.get(("GML", pet.suv_type or "")) is not Unit.SUVBW:
             raise SeriesError(Reason.NO_SUV, "SUVType")
         return 1.0
     if not {"ATTN", "DECY"} <= set(pet.corrected):
@@ -103,9 +133,40 @@ def suv_factor(pet: PetFacts) -> float:
     if pet.units == "CNTS" and _positive(pet.philips_suv_factor):
         return float(pet.philips_suv_factor or 0.0)
     activity = activity_factor(pet, Reason.NO_SUV)
+    return activity * _weight(pet) * GRAMS / _dose_left(pet)
+
+
+def _weight(pet: PetFacts) -> float:
     if pet.weight is None or not _positive(pet.weight):
         raise SeriesError(Reason.NO_SUV, "PatientWeight")
-    return activity * pet.weight * GRAMS / _dose_left(pet)
+    return pet.weight
+
+
+def _measure(pet: PetFacts, unit: Unit) -> float:
+    """Give the lean body mass (g) or the body surface area (cm2).
+
+    Lean body mass: James (1976), Research on Obesity, HMSO, with the 120 of most of its quotations or with its own 128;
+    Janmahasatian et al. (2005), Clin Pharmacokinet 44(10). Surface: Du Bois and Du Bois (1916), Arch Intern Med 17.
+    """
+    weight = _weight(pet)
+    if pet.height is None or not LEAST_HEIGHT <= pet.height <= MOST_HEIGHT:
+        raise SeriesError(Reason.NO_SUV, "PatientSize")
+    centimetres = 100.0 * pet.height
+    if unit is Unit.SUVBSA:
+        return float(1e4 * 0.007184 * weight**0.425 * centimetres**0.725)
+    if pet.sex not in {"M", "F"}:
+        raise SeriesError(Reason.NO_SUV, "PatientSex")
+    male = pet.sex == "M"
+    if unit is Unit.SUVLBM_JANMA:
+        index = weight / pet.height**2
+        lean = 9270.0 * weight / (6680.0 + 216.0 * index if male else 8780.0 + 244.0 * index)
+    else:
+        square = (weight / centimetres) ** 2
+        of_men = 120.0 if unit is Unit.SUVLBM else 128.0
+        lean = 1.10 * weight - of_men * square if male else 1.07 * weight - 148.0 * square
+    if lean <= 0.0:  # the parabola of James turns down for the very heavy
+        raise SeriesError(Reason.NO_SUV, "PatientWeight")
+    return lean * GRAMS
 
 
 def _dose_left(pet: PetFacts) -> float:

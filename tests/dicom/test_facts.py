@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset
+from pydicom.uid import EnhancedPETImageStorage
 
 from medflow.dicom.facts import intensity_facts
 from medflow.dicom.scan import scan_folder
 from medflow.domain.layout import IntensityFacts, PetFacts
 from medflow.errors import Reason, SeriesError
-from tests.dicom.drawn import attributes, changed, one_slice, save
+from tests.dicom.drawn import attributes, changed, enhanced, one_slice, save
 
 
 def facts_of(folder: Path, *datasets: Dataset) -> IntensityFacts:
@@ -55,6 +56,8 @@ def test_a_plain_pet_states_all_that_suv_needs(tmp_path: Path) -> None:
         decay_correction="START",
         corrected=("ATTN", "DECY"),
         weight=70.0,
+        height=None,
+        sex=None,
         dose=370e6,
         half_life=6588.0,
         decay_seconds=3600.0,
@@ -161,3 +164,19 @@ def test_an_enhanced_pet_states_the_instant_it_was_corrected_to(tmp_path: Path) 
     dataset = pet(DecayCorrection=None, DecayCorrectionDateTime="20200102101000")
 
     assert pet_facts(tmp_path, dataset).decay_seconds == 4200.0
+
+
+@pytest.mark.parametrize(
+    ("code", "slope", "units"),
+    [("Bq/ml", 2.0, "BQML"), ("{counts}", 2.0, "CNTS"), ("g/ml{SUVbw}", 2.0, "GML"), ("Bq/ml", 3.0, None)],
+)
+def test_an_enhanced_pet_states_its_unit_in_a_mapping_that_is_its_rescale(
+    tmp_path: Path, code: str, slope: float, units: str | None
+) -> None:
+    dataset = enhanced([(0, 0, 0)], SOPClassUID=EnhancedPETImageStorage, Modality="PT", RescaleType="US")
+    dataset.PerFrameFunctionalGroupsSequence[0].PixelValueTransformationSequence[0].RescaleSlope = "2"
+    mapping = attributes(RealWorldValueIntercept=0.0, RealWorldValueSlope=slope)
+    mapping.MeasurementUnitsCodeSequence = [attributes(CodeValue=code, CodingSchemeDesignator="UCUM")]
+    dataset.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence = [mapping]
+
+    assert pet_facts(tmp_path, dataset).units == units

@@ -30,6 +30,8 @@ def pet(**changes: object) -> PetFacts:
         "decay_correction": "START",
         "corrected": ("ATTN", "DECY", "SCAT"),
         "weight": 70.0,
+        "height": 1.75,
+        "sex": "M",
         "dose": 3.0e8,
         "half_life": 6586.2,
         "decay_seconds": 3600.0,

@@ -5,7 +5,7 @@ import pytest
 from medflow.domain.series import Modality
 from medflow.domain.volume import Unit
 from medflow.errors import ConfigurationError, Reason, SeriesError
-from medflow.imaging.units import scale_of, suv_factor
+from medflow.imaging.units import scale_of, suv_factor, uptake_factor
 from tests.imaging.made import facts, pet
 
 GRAMS = 70_000.0
@@ -52,6 +52,58 @@ def test_suv_is_activity_times_weight_over_the_dose_that_is_left() -> None:
 def test_images_in_grams_per_millilitre_are_suv_already() -> None:
     assert suv_factor(pet(units="GML", corrected=(), dose=None)) == 1.0
     assert suv_factor(pet(units="GML", suv_type="BW", corrected=())) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("unit", "sex", "expected"),
+    [
+        (Unit.SUVLBM, "M", 1.10 * 70 - 120 * (70 / 175) ** 2),
+        (Unit.SUVLBM, "F", 1.07 * 70 - 148 * (70 / 175) ** 2),
+        (Unit.SUVLBM_JAMES128, "M", 1.10 * 70 - 128 * (70 / 175) ** 2),
+        (Unit.SUVLBM_JAMES128, "F", 1.07 * 70 - 148 * (70 / 175) ** 2),
+        (Unit.SUVLBM_JANMA, "M", 9270 * 70 / (6680 + 216 * 70 / 1.75**2)),
+        (Unit.SUVLBM_JANMA, "F", 9270 * 70 / (8780 + 244 * 70 / 1.75**2)),
+    ],
+)
+def test_suv_by_lean_body_mass_puts_it_in_the_place_of_the_weight(unit: Unit, sex: str, expected: float) -> None:
+    assert uptake_factor(pet(sex=sex), unit) == pytest.approx(suv_factor(pet()) * expected / 70, rel=1e-12)
+
+
+def test_suv_by_body_surface_is_in_square_centimetres_per_millilitre() -> None:
+    by_surface = uptake_factor(pet(sex=None), Unit.SUVBSA)
+
+    assert by_surface == pytest.approx(suv_factor(pet()) * 18481.0 / GRAMS, rel=1e-4)  # 1.848 m2 for 70 kg and 1.75 m
+
+
+@pytest.mark.parametrize(
+    ("changes", "unit", "keyword"),
+    [
+        ({"height": None}, Unit.SUVBSA, "PatientSize"),
+        ({"height": 175.0}, Unit.SUVLBM, "PatientSize"),
+        ({"sex": None}, Unit.SUVLBM, "PatientSex"),
+        ({"weight": None}, Unit.SUVBSA, "PatientWeight"),
+        ({"weight": 300.0, "height": 1.5}, Unit.SUVLBM, "PatientWeight"),
+        ({"units": "GML", "suv_type": "LBM"}, Unit.SUVBW, "SUVType"),
+        ({"units": "GML", "suv_type": "LBM"}, Unit.SUVLBM_JANMA, "SUVType"),
+        ({"units": "GML", "suv_type": "ROUND"}, Unit.SUVLBM, "SUVType"),
+        ({"units": "CM2ML", "suv_type": "BSA"}, Unit.SUVBW, "Units"),
+    ],
+)
+def test_a_kind_of_suv_that_cannot_be_had_names_the_keyword_in_the_way(
+    changes: dict[str, object], unit: Unit, keyword: str
+) -> None:
+    with pytest.raises(SeriesError) as refused:
+        uptake_factor(pet(**changes), unit)
+
+    assert (refused.value.reason, refused.value.detail) == (Reason.NO_SUV, keyword)
+
+
+def test_what_the_scanner_computed_itself_is_taken_as_it_is() -> None:
+    assert uptake_factor(pet(units="GML", suv_type="LBM", corrected=()), Unit.SUVLBM) == 1.0
+    assert uptake_factor(pet(units="GML", suv_type="LBMJANMA", corrected=()), Unit.SUVLBM_JANMA) == 1.0
+    assert uptake_factor(pet(units="CM2ML", suv_type="BSA", corrected=()), Unit.SUVBSA) == 1.0
+    by_weight = uptake_factor(pet(units="GML", corrected=()), Unit.SUVBSA)
+    assert by_weight == pytest.approx(18481.0 / GRAMS, rel=1e-4)
 
 
 def test_philips_counts_take_the_factor_that_stands_there() -> None:
