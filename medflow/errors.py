@@ -11,7 +11,9 @@ Anything else is a bug: `medflow.steps.settle` says what becomes of it. A messag
 what to do. It carries no patient's name, no original UID, no header value and no path of an export.
 """
 
+import traceback
 from enum import StrEnum
+from pathlib import Path
 
 
 class Reason(StrEnum):
@@ -42,17 +44,42 @@ class Reason(StrEnum):
     )
     PLANAR_IMAGE = (
         "planar-image",
-        "A projection or planar image; only tasks for planar images read it.",
+        "A projection of a kind that is not read: a scout, or an angiographic, dental or portal image.",
     )
-    OTHER_MODALITY = "other-modality", "An image of a modality that is neither CT, MR nor PET."
+    OTHER_MODALITY = "other-modality", "An image of a modality that is not read."
     RESENT = "re-sent", "The same bytes as another file of this folder, sent again."
-    ARCHIVE_NOT_OPENED = (
-        "archive-not-opened",
-        "An archive; unpack it into the folder to take in what it holds.",
+    ARCHIVE_WITHOUT_IMAGES = (
+        "archive-without-images",
+        "An archive that holds no image for us; each of its members says what it is.",
     )
     # files that are ours and cannot be used
     EMPTY_FILE = "empty-file", "The file holds no byte."
     UNREADABLE_FILE = "unreadable-file", "The system did not let the file be read."
+    UNREADABLE_FOLDER = (
+        "unreadable-folder",
+        "The system did not let the folder be looked into; what it holds is not known.",
+    )
+    ARCHIVE_NOT_OPENED = (
+        "archive-not-opened",
+        "An archive, or something in one, that is not opened here; unpack it into the folder to take in what it holds.",
+    )
+    DAMAGED_ARCHIVE = (
+        "damaged-archive",
+        "The archive, or what a file in it is packed in, is damaged or breaks off.",
+    )
+    ARCHIVE_TOO_LARGE = (
+        "archive-too-large",
+        "The archive, or a file in it, would unfold to far more than an export holds.",
+    )
+    UNSAFE_ARCHIVE_MEMBER = (
+        "unsafe-archive-member",
+        "Something in an archive that is no plain file: a link, a device, or a path that leads out or is taken.",
+    )
+    ENCRYPTED_ARCHIVE = "encrypted-archive", "What the archive holds is locked with a password."
+    NO_MEMBER_ACCEPTED = (
+        "no-member-accepted",
+        "Nothing that the archive holds could be taken in; each of its members says why.",
+    )
     DAMAGED_HEADER = "damaged-header", "The DICOM header is damaged or breaks off."
     MISSING_IDENTIFIER = (
         "missing-identifier",
@@ -74,6 +101,10 @@ class Reason(StrEnum):
     DAMAGED_PIXELS = (
         "damaged-pixels",
         "The pixel data is damaged, breaks off, or has another size than the header says.",
+    )
+    DECODER_FAILED = (
+        "decoder-failed",
+        "Decoding the pixels crashed, or did not end within the time that they are worth.",
     )
     COLOUR_IMAGE = (
         "colour-image",
@@ -125,6 +156,30 @@ class Reason(StrEnum):
         "The volume has several slices, and the task looks at one.",
     )
     INCOMPLETE_STACK = "incomplete-stack", "Slices are missing or unevenly spaced."
+    SEVERAL_PLANES = (
+        "several-planes",
+        "The series holds several planar images, and the task's rules fit more than one of them.",
+    )
+    NO_PIXEL_SPACING = (
+        "no-pixel-spacing",
+        "The image does not say how large its pixels are, and the task is in millimetres.",
+    )
+    NO_LATERALITY = (
+        "no-laterality",
+        "The image does not say which side of the body it shows, and the task mirrors one side.",
+    )
+    INCOMPLETE_SERIES = (
+        "incomplete-series",
+        "A count in the headers, or the PACS, says that more images belong to the series than are here.",
+    )
+    SEVERAL_SERIES = (
+        "several-series",
+        "Several series of the study match the task equally well, and nothing says which one it means.",
+    )
+    NO_MATCHING_SERIES = (
+        "no-matching-series",
+        "No series of the study matches what the task asks for.",
+    )
     OUTSIDE_GRID = "outside-grid", "The volume does not cover what the task's grid needs."
     # people and stores
     PLACEHOLDER_PATIENT = (
@@ -168,3 +223,14 @@ class StateError(BatchError):
 
 class IntegrityError(BatchError):
     """Something stored is not what its digest or its chain says."""
+
+
+def came_from(error: BaseException) -> str:
+    """Name an unforeseen error by its type and the frames of ours that it passed through: no message, no path."""
+    root = Path(__file__).parent
+    frames = [
+        f"{Path(frame.filename).relative_to(root.parent).with_suffix('').as_posix()}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(root)
+    ]
+    return f"{type(error).__name__} at {' > '.join(frames[-3:]) or 'no frame of ours'}"

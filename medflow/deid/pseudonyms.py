@@ -3,6 +3,7 @@
 import base64
 import hmac
 import re
+import unicodedata
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ class Pseudonyms:
 
     def file_key(self, source: str, relative: str, member: str = "") -> str:
         """Name a file of a source in rows and logs: 32 hex digits."""
-        return self._mac("source", ["file", source, relative, member]).hex()[:32]
+        return self._mac("source", ["file", source, _exact(relative), _exact(member)]).hex()[:32]
 
     def source_digest(self, sha256s: Iterable[str]) -> str:
         """Name the original files of a series, whatever their order: 64 hex digits."""
@@ -109,6 +110,11 @@ class Pseudonyms:
     def _derived(self, purpose: str) -> bytes:
         info = f"medflow/{purpose}/1".encode("ascii")
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self.key)
+
+
+def _exact(name: str) -> str:
+    """Spell a file's name so that no other one is spelled alike: the canonical form makes its accents NFC."""
+    return name if unicodedata.is_normalized("NFC", name) else name.encode("utf-8", "surrogatepass").hex()
 
 
 def is_placeholder(patient_id: str) -> bool:

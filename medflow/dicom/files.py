@@ -5,7 +5,7 @@ import stat
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from medflow.dicom.header import Header, damaged
@@ -19,34 +19,53 @@ PREAMBLE = 132
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 INFLATED_LIMIT = 1 << 28
 """Bytes that a deflated object may unfold to."""
-ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
+DISC_IMAGE = 0x8001
+"""Where the first descriptor of a disc image says CD001 (ECMA-119 8.4)."""
 
 
 def list_files(root: Path) -> Iterator[SourceFile]:
-    """Name every regular file below `root` in the order of their relative paths; symbolic links are not followed.
+    """Name every regular file below `root` in the order of their relative paths.
 
-    A folder that may not be entered, or that vanishes meanwhile, is passed over.
+    Symbolic links are not followed; pipes, sockets and devices are no files. A folder that may not be looked into
+    stands as one file of no bytes, whose relative path ends in "/": what it holds is not known, and that is counted.
+    What vanishes meanwhile is passed over.
     """
-    found = []
-    for folder, _, names in os.walk(root, onerror=None, followlinks=False):
-        for name in names:
-            path = Path(folder, name)
-            try:
-                status = path.lstat()
-            except OSError:
-                continue  # gone since the folder was listed
-            if stat.S_ISREG(status.st_mode):
-                relative = PurePosixPath(path.relative_to(root)).as_posix()
-                found.append((relative, path, status.st_size, status.st_mtime_ns))
+    found: list[tuple[str, str, int, int]] = []
+    folders = [(os.fspath(root), "")]
+    while folders:
+        path, relative = folders.pop()
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((entry.path, f"{relative}{entry.name}/"))
+                    else:
+                        found += _sized(entry, relative)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            found.append((relative or "./", path, 0, 0))
     for relative, path, size, mtime_ns in sorted(found):
-        yield SourceFile(path=path, relative=relative, size=size, mtime_ns=mtime_ns)
+        yield SourceFile(path=Path(path), relative=relative, size=size, mtime_ns=mtime_ns)
+
+
+def _sized(entry: os.DirEntry[str], folder: str) -> list[tuple[str, str, int, int]]:
+    """Describe a regular file; one that may not be asked about is one of unknown size, which will not open either."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return [] if entry.is_symlink() else [(f"{folder}{entry.name}", entry.path, 0, 0)]
+    regular = stat.S_ISREG(status.st_mode)
+    return [(f"{folder}{entry.name}", entry.path, status.st_size, status.st_mtime_ns)] if regular else []
 
 
 def open_object(stream: BinaryIO, size: int) -> tuple[Header, Header, str, Window]:
     """Read file meta information and header of an open file; also its transfer syntax, and the window to its pixels.
 
     Raises:
-        SeriesError: it is empty, an archive, no DICOM, or damaged.
+        SeriesError: it is empty, the image of a disc, no DICOM, or damaged.
     """
     if size == 0:
         raise SeriesError(Reason.EMPTY_FILE)
@@ -69,11 +88,11 @@ def _start(window: Window) -> int:
     head = window.bytes(0, 512)
     if head[128:PREAMBLE] == b"DICM":
         return PREAMBLE
-    if head.startswith(ARCHIVES) or head[257:262] == b"ustar":
-        raise SeriesError(Reason.ARCHIVE_NOT_OPENED)
     for offset in (0, 128):
         if not head[:offset].strip(b"\0") and (head[offset : offset + 2] == b"\2\0" or _guessed(window, offset)):
             return offset
+    if window.bytes(DISC_IMAGE, 5) == b"CD001":
+        raise SeriesError(Reason.ARCHIVE_NOT_OPENED, "image of a disc")
     raise SeriesError(Reason.NOT_DICOM)
 
 

@@ -1,25 +1,28 @@
-"""One file of an export: read up to its pixels, and either an image of a volume or set aside for a reason."""
+"""One file of an export: read up to its pixels, and either an image of ours or set aside for a reason."""
 
-import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydicom.charset import convert_encodings, decode_bytes
 
+from medflow.dicom.archives import Content
 from medflow.dicom.classic import classic_frame, only_frame
+from medflow.dicom.counts import counts_of
 from medflow.dicom.enhanced import enhanced_frames, first_group
 from medflow.dicom.files import open_object
 from medflow.dicom.header import Header
 from medflow.dicom.hush import hushed
 from medflow.dicom.mosaic import is_mosaic, mosaic_frames
-from medflow.dicom.objects import ENHANCED, sop_class_of, state_for, volume_modality
+from medflow.dicom.objects import ENHANCED, image_modality, sop_class_of, state_for
 from medflow.dicom.pet import pet_header
 from medflow.dicom.pixelfacts import PixelFacts, check_size, padding_of, pixel_facts
+from medflow.dicom.planar import planes_of
 from medflow.dicom.tags import Tag
+from medflow.dicom.uih import grid_frames, is_grid
 from medflow.dicom.walking import Window
-from medflow.domain.series import FileState, Frame, Instance, Modality, SetAside, SourceFile
-from medflow.errors import Reason, SeriesError
+from medflow.domain.series import Frame, Instance, Modality, SetAside, SourceFile
+from medflow.errors import Reason, SeriesError, came_from
 
 LONGEST_UID = 64
 _Shared = TypeVar("_Shared", bound=Hashable)
@@ -27,7 +30,7 @@ _Shared = TypeVar("_Shared", bound=Hashable)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageObject:
-    """One image of a volume, and the identifiers that say whose it is and where it belongs."""
+    """One image of a volume or a planar one, and the identifiers that say whose it is and where it belongs."""
 
     instance: Instance
     modality: Modality
@@ -50,40 +53,38 @@ class Sharing:
         return self._values.setdefault(value, value)  # type: ignore[return-value]  # an equal value of the same type
 
 
-def read_source(file: SourceFile, shared: Sharing | None = None) -> ImageObject | SetAside:
-    """Read the header of one file. It never raises about what the file holds.
+def read_object(file: SourceFile, content: Content, shared: Sharing) -> ImageObject | SetAside:
+    """Read the header of an open file or member. It never raises about what the file holds.
 
-    `shared` keeps one copy of values that many files repeat.
+    Raises:
+        OSError: the system does not let it be read.
     """
     try:
-        return _read(file, shared or Sharing())
+        return _image_object(file, shared, open_object(content.stream, content.size))
     except SeriesError as error:
-        return SetAside(file=file, state=state_for(error.reason), reason=error.reason, detail=error.detail)
+        return refused(file, error)
     except OSError:
-        return SetAside(file=file, state=FileState.QUARANTINED, reason=Reason.UNREADABLE_FILE)
+        raise
+    except Exception as error:  # noqa: BLE001  (law 6: a bug costs one file; `steps.settle` stops a run of many)
+        return refused(file, SeriesError(Reason.UNEXPECTED_ERROR, came_from(error)))
 
 
-def _read(file: SourceFile, shared: Sharing) -> ImageObject:
-    # O_NOFOLLOW, O_NONBLOCK: the name may have become a link or a pipe since the folder was listed
-    descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as stream:  # noqa: PTH123  (an open descriptor, not a path)
-        status = os.fstat(stream.fileno())
-        if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
-            raise SeriesError(Reason.CHANGED_WHILE_READ)
-        meta, header, syntax, window = open_object(stream, file.size)
-        return _image_object(file, shared, (meta, header, syntax, window))
+def refused(file: SourceFile, refusal: SeriesError) -> SetAside:
+    """Set a file aside for the reason that it was refused for."""
+    return SetAside(file=file, state=state_for(refusal.reason), reason=refusal.reason, detail=refusal.detail)
 
 
 def _image_object(file: SourceFile, shared: Sharing, opened: tuple[Header, Header, str, Window]) -> ImageObject:
     meta, header, syntax, window = opened
-    modality = volume_modality(meta, header, syntax)
+    modality = image_modality(meta, header, syntax)
     sop, study, series = (
         _uid(header, tag) for tag in (Tag.SOPInstanceUID, Tag.StudyInstanceUID, Tag.SeriesInstanceUID)
     )
     facts = pixel_facts(header)
     check_size(header, window, facts, syntax)
     sop_class = sop_class_of(meta, header)
-    frames, rescaled = _frames(header, sop_class, modality, facts)
+    planes = planes_of(header, sop_class, modality, facts) if modality.planar else ()
+    frames, rescaled = ((), False) if modality.planar else _frames(header, sop_class, modality, facts)
     described = first_group(header) if sop_class in ENHANCED else header
     number = header.decimal(Tag.InstanceNumber)
     instance = Instance(
@@ -99,6 +100,8 @@ def _image_object(file: SourceFile, shared: Sharing, opened: tuple[Header, Heade
         rescaled=rescaled,
         padding=shared(padding_of(header, signed=facts.signed)),
         pet=shared(pet_header(header)) if modality is Modality.PT else None,
+        planes=shared(planes),
+        counts=shared(counts_of(header)),
     )
     return ImageObject(
         instance=instance,
@@ -116,7 +119,9 @@ def _frames(header: Header, sop_class: str, modality: Modality, facts: PixelFact
         return enhanced_frames(header, facts.frames, facts.rows, facts.columns)
     only_frame(facts.frames)
     frame, stated = classic_frame(header, modality, facts.rows, facts.columns)
-    return (mosaic_frames(header, frame) if is_mosaic(frame) else (frame,)), stated
+    if is_grid(frame):
+        return grid_frames(header, frame), stated
+    return (mosaic_frames(header, frame) if is_mosaic(header, frame) else (frame,)), stated
 
 
 def _compact(frame: Frame, shared: Sharing) -> Frame:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from medflow.dicom.header import Header, PixelElement, damaged
-from medflow.dicom.tags import PRIVATE_GROUPS, SIEMENS_CSA, WANTED, Tag
+from medflow.dicom.tags import PRIVATE_GROUPS, TILES, WANTED, Tag
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -219,9 +219,10 @@ class _Walker:
 
 
 def _private(tag: int, length: int, elements: Mapping[int, bytes | list[Header]]) -> bool:
-    """Tell whether a private value is kept: short ones of the groups we know, and Siemens' CSA data of a mosaic."""
+    """Tell whether a private value is kept: short ones of the groups we know, and where a picture's tiles stand."""
     group = tag >> 16
     if group not in PRIVATE_GROUPS:
         return False
     image_type = elements.get(Tag.ImageType)
-    return length <= SHORT_VALUE or (group == SIEMENS_CSA and isinstance(image_type, bytes) and b"MOSAIC" in image_type)
+    mark = TILES.get(group)
+    return length <= SHORT_VALUE or (mark is not None and isinstance(image_type, bytes) and mark in image_type)

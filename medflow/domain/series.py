@@ -6,17 +6,31 @@ from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
 
+from medflow.domain.planefacts import PlaneFacts
 from medflow.errors import Reason
 
 Triple = tuple[float, float, float]
 
 
 class Modality(StrEnum):
-    """The modalities that become volumes, by their DICOM code (0008,0060)."""
+    """The modalities that are read, by their DICOM code (0008,0060)."""
 
     CT = "CT"
     MR = "MR"
     PT = "PT"
+    CR = "CR"
+    DX = "DX"
+    MG = "MG"
+    OP = "OP"
+
+    @property
+    def planar(self) -> bool:
+        """True where its images are planes, and never slices of a volume."""
+        return self not in VOLUMES
+
+
+VOLUMES = (Modality.CT, Modality.MR, Modality.PT)
+"""The modalities that become volumes."""
 
 
 class FileState(StrEnum):
@@ -97,6 +111,8 @@ class PetHeader:
     decay_correction: str | None
     corrected: tuple[str, ...]
     weight: float | None
+    height: float | None
+    sex: str | None
     dose: float | None
     half_life: float | None
     injected: datetime | None = field(repr=False)
@@ -132,6 +148,8 @@ class Instance:
     padding: tuple[int, int] | None = None
     """Lowest and highest padding value, as stored."""
     pet: PetHeader | None = field(default=None, repr=False)
+    planes: tuple[PlaneFacts, ...] = field(default=(), repr=False)
+    """One for each frame of a planar image, which has no `frames`; `PlaneFacts.file` is 0 here."""
     counts: tuple[tuple[str, int], ...] = ()
     """How many images, slices or time points the header announces, sorted by keyword."""
 

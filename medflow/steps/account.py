@@ -1,13 +1,13 @@
 """The account of a run: what became of every file, in counts that must add up."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medflow.domain.series import FileState
-from medflow.errors import Reason
-from medflow.store.runs import FileRow
+from medflow.dicom.scan import Archive, Scan
+from medflow.domain.series import FileState, SourceFile
+from medflow.errors import BatchError, Reason
 
 NONE_OF_OURS = {
     Reason.NOT_AN_IMAGE,
@@ -17,11 +17,13 @@ NONE_OF_OURS = {
     Reason.COLOUR_IMAGE,
 }
 """Reasons for which the files of a whole series are ignored, not quarantined: nothing is wrong with them."""
+WITHHELD = {Reason.BURNED_IN_TEXT, Reason.IDENTITY_REMAINS}
+"""Reasons that speak of identity: the series is readable, and is not let through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of the files: each is in exactly one of the three."""
+    """What became of the files, or of the members of archives: each is in exactly one of the three."""
 
     seen: int = 0
     accepted: int = 0
@@ -51,17 +53,25 @@ class IngestReport:
     run: str
     files: Counts
     series: SeriesCounts
+    members: Counts = Counts()
+    """What became of the members of archives, each of which counts as one of `files`."""
     reasons: Mapping[Reason, int]
-    """Files by the reason for which they were set aside."""
+    """Files and members by the reason for which they were set aside."""
     waiting: int = 0
-    """Files of series that are not quiet yet: left for the next run, in no other count."""
+    """Files that are not quiet yet, or whose series is not: left for the next run, in no other count."""
+
+    @property
+    def clean(self) -> bool:
+        """True where nothing was quarantined, refused or withheld."""
+        aside = self.files.quarantined, self.members.quarantined, self.series.refused, self.series.withheld
+        return not any(aside)
 
     def record(self) -> dict[str, Any]:
         """Write the report as plain values, for `--json` and for flows."""
         return {
             "run": self.run,
             "files": fields(self.files),
-            "members": fields(Counts()),
+            "members": fields(self.members),
             "series": fields(self.series),
             "reasons": {reason.value: count for reason, count in sorted(self.reasons.items())},
             "waiting": self.waiting,
@@ -78,17 +88,47 @@ class Tally:
     """What a run has counted so far."""
 
     files: Counter[FileState] = field(default_factory=Counter)
+    members: Counter[FileState] = field(default_factory=Counter)
     series: Counter[str] = field(default_factory=Counter)
     reasons: Counter[Reason] = field(default_factory=Counter)
+    inside: defaultdict[str, Counter[FileState]] = field(default_factory=lambda: defaultdict(Counter))
+    """What became of the members of each archive, by the archive's relative path."""
 
-    def note(self, rows: Iterable[FileRow]) -> None:
-        """Count what became of some files."""
-        for row in rows:
-            self.files[row.state] += 1
-            if row.reason is not None:
-                self.reasons[row.reason] += 1
+    def note(self, file: SourceFile, state: FileState, reason: Reason | None = None) -> None:
+        """Count what became of one file or member."""
+        if file.member:
+            self.members[state] += 1
+            self.inside[file.relative][state] += 1
+        else:
+            self.files[state] += 1
+        if reason is not None:
+            self.reasons[reason] += 1
 
-    def counts(self, seen: int) -> Counts:
-        """Give the counts of the files, of which `seen` were met."""
-        states = {state.value: self.files[state] for state in FileState}
-        return Counts(seen=seen, **states)
+    def fate_of(self, archive: Archive) -> tuple[FileState, Reason | None]:
+        """Say what becomes of an archive, once all of its members are noted.
+
+        Quarantined where it could not be read whole, though members that were read before may be accepted; else
+        accepted with any of its members; else quarantined with any; else ignored.
+        """
+        if archive.reason is not None:
+            return FileState.QUARANTINED, archive.reason
+        inside = self.inside[archive.file.relative]
+        if inside[FileState.ACCEPTED]:
+            return FileState.ACCEPTED, None
+        if inside[FileState.QUARANTINED]:
+            return FileState.QUARANTINED, Reason.NO_MEMBER_ACCEPTED
+        return FileState.IGNORED, Reason.ARCHIVE_WITHOUT_IMAGES
+
+    def counted(self, scan: Scan) -> tuple[Counts, Counts]:
+        """Give the counts of the files and of the members that `scan` saw.
+
+        Raises:
+            BatchError: one is lost, or counted twice.
+        """
+        files = Counts(seen=scan.seen, **{state.value: self.files[state] for state in FileState})
+        members = Counts(seen=scan.members, **{state.value: self.members[state] for state in FileState})
+        for what, counts in (("files", files), ("members", members)):
+            if not counts.add_up:
+                accounted = counts.accepted + counts.quarantined + counts.ignored
+                raise BatchError(f"{counts.seen} {what} were seen but {accounted} are accounted for")
+        return files, members

@@ -16,6 +16,7 @@ class Shown:
 
     row: FileRow
     path: str
+    """Of a member of an archive "archive!/member"; bytes that are no UTF-8 show as escapes."""
 
 
 def listed(house: House) -> tuple[FileRow, ...]:
@@ -35,7 +36,7 @@ def show(house: House, key: str) -> Shown:
     with opened(house, "quarantine-show") as run:
         with writing(house.engine) as connection:
             run.append(connection, "vault-read-requested", row.file_key, purpose="quarantine-show")
-        path = house.vault.path_of(row.file_key)
+        path = house.vault.path_of(row.file_key).encode("utf-8", "backslashreplace").decode("utf-8")
         with writing(house.engine) as connection:
             run.append(connection, "vault-read-done", row.file_key)
     return Shown(row=row, path=path)

@@ -1,13 +1,11 @@
 """What an exception means: the one place that decides."""
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-import medflow
-from medflow.errors import BatchError, Reason, SeriesError
+from medflow.dicom.scan import Scan
+from medflow.errors import BatchError, Reason, SeriesError, came_from
 
 T = TypeVar("T")
 
@@ -43,7 +41,7 @@ class Settler:
             if refusal is not None:
                 return refusal
             self.unexpected += 1
-            turned_away = SeriesError(Reason.UNEXPECTED_ERROR, _where(error))
+            turned_away = SeriesError(Reason.UNEXPECTED_ERROR, came_from(error))
             if self.unexpected > FEW and self.unexpected > SHARE * self.tried:
                 raise BatchError(
                     f"{self.unexpected} of {self.tried} series failed in a way nobody foresaw; "
@@ -62,12 +60,14 @@ def _refusal(error: BaseException) -> SeriesError | None:
     return None
 
 
-def _where(error: BaseException) -> str:
-    """Name the error's type and the frames of ours that it passed through: no message, no path."""
-    root = Path(medflow.__file__).parent
-    frames = [
-        f"{Path(frame.filename).relative_to(root.parent).with_suffix('').as_posix()}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(root)
-    ]
-    return f"{type(error).__name__} at {' > '.join(frames[-3:]) or 'no frame of ours'}"
+def check_scan(scan: Scan) -> None:
+    """Let a few files that could not be read for reasons nobody foresaw be set aside, and no more.
+
+    Raises:
+        BatchError: the run must stop.
+    """
+    unexpected = [aside for aside in scan.set_aside if aside.reason is Reason.UNEXPECTED_ERROR]
+    if len(unexpected) > FEW and len(unexpected) > SHARE * (scan.seen + scan.members):
+        raise BatchError(
+            f"{len(unexpected)} files could not be read in a way nobody foresaw; the last at {unexpected[-1].detail}"
+        )

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from medflow.deid.series import Source
 from medflow.dicom.quiet import Quiet
-from medflow.dicom.scan import ImageObject, Scan, gather, list_files, read_source
-from medflow.domain.series import SetAside, SourceFile
+from medflow.dicom.scan import Outcome, Scan, Sharing, gather, is_archive, list_files, read_file
+from medflow.domain.series import SourceFile
 from medflow.errors import ConfigurationError
 from medflow.steps.account import IngestReport
 from medflow.steps.house import House
@@ -47,15 +48,16 @@ class _Watcher:
 
     folder: Path
     quiet: Quiet = field(default_factory=Quiet)
-    done: dict[str, _Version] = field(default_factory=dict)
-    """The version of each file that was handed on, by relative path."""
-    headers: dict[str, tuple[_Version, ImageObject | SetAside]] = field(default_factory=dict)
-    """What was read of each file, by relative path: a header is read once for each version."""
+    done: dict[tuple[str, str], _Version] = field(default_factory=dict)
+    """The version of each file and member that was handed on, by its name."""
+    read: dict[str, tuple[_Version, tuple[Outcome, ...]]] = field(default_factory=dict)
+    """What was read of each file, by relative path: a file is read once for each version."""
 
     def ready(self, rhythm: Rhythm) -> Scan | None:
         """Find all that is there but for series that are still arriving; None where nothing of it is new.
 
-        What was handed on before goes along: a late slice and a re-sent file are judged beside the rest.
+        What was handed on before goes along: a late slice and a re-sent file are judged beside the rest. An archive
+        that still grows is not looked into.
         """
         files = list(list_files(self.folder))
         now = rhythm.clock()
@@ -63,31 +65,24 @@ class _Watcher:
         quiet = {file.relative for file in files if self.quiet.quiet(file, rhythm.quiet, now)}
         if not any(self._is_new(file) for file in files if file.relative in quiet):
             return None
-        scan = gather(map(self._read, files))
-        still = Scan(
-            series=tuple(series for series in scan.series if all(file.relative in quiet for file in series.files())),
-            set_aside=tuple(item for item in scan.set_aside if item.file.relative in quiet),
-        )
-        return still if any(map(self._is_new, _files(still))) else None
+        settled = [file for file in files if file.relative in quiet or not is_archive(file)]
+        still = gather(chain.from_iterable(map(self._outcomes, settled))).part(lambda file: file.relative in quiet)
+        return still if any(map(self._is_new, still.files())) else None
 
     def hand_on(self, scan: Scan) -> None:
         """Remember what was dealt with."""
-        self.done.update({file.relative: (file.size, file.mtime_ns) for file in _files(scan)})
+        self.done.update({file.name: (file.size, file.mtime_ns) for file in scan.files()})
 
     def _is_new(self, file: SourceFile) -> bool:
-        return self.done.get(file.relative) != (file.size, file.mtime_ns)
+        return self.done.get(file.name) != (file.size, file.mtime_ns)
 
-    def _read(self, file: SourceFile) -> ImageObject | SetAside:
+    def _outcomes(self, file: SourceFile) -> tuple[Outcome, ...]:
         version = (file.size, file.mtime_ns)
-        known = self.headers.get(file.relative)
+        known = self.read.get(file.relative)
         if known is None or known[0] != version:
-            known = version, read_source(file)
-            self.headers[file.relative] = known
+            known = version, tuple(read_file(file, Sharing()))
+            self.read[file.relative] = known
         return known[1]
-
-
-def _files(scan: Scan) -> list[SourceFile]:
-    return [*(item.file for item in scan.set_aside), *(file for series in scan.series for file in series.files())]
 
 
 def watch(house: House, folder: Path, *, source: Source, rhythm: Rhythm) -> Iterator[Pass]:

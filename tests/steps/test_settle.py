@@ -1,9 +1,13 @@
 """Facts about what an exception means."""
 
+from pathlib import Path
+
 import pytest
 
+from medflow.dicom.scan import Scan
+from medflow.domain.series import FileState, SetAside, SourceFile
 from medflow.errors import BatchError, ConfigurationError, Reason, SeriesError
-from medflow.steps.settle import FEW, Settler
+from medflow.steps.settle import FEW, Settler, check_scan
 
 
 def _raise(error: BaseException) -> None:
@@ -62,3 +66,19 @@ def test_a_few_bugs_in_a_thousand_series_do_not() -> None:
 
     for _ in range(FEW + 1):
         assert isinstance(settler.settle(lambda: _raise(ValueError("x"))), SeriesError)
+
+
+def scan_with(unexpected: int) -> Scan:
+    files = [SourceFile(path=Path("x"), relative=str(number), size=1, mtime_ns=1) for number in range(100)]
+    reasons = [Reason.UNEXPECTED_ERROR if number < unexpected else Reason.NOT_DICOM for number in range(100)]
+    state = FileState.QUARANTINED
+    return Scan(
+        series=(), set_aside=tuple(SetAside(file=f, state=state, reason=r) for f, r in zip(files, reasons, strict=True))
+    )
+
+
+def test_a_few_files_that_nobody_foresaw_are_set_aside_and_many_stop_the_run() -> None:
+    check_scan(scan_with(3))
+
+    with pytest.raises(BatchError):
+        check_scan(scan_with(4))
