@@ -1,71 +1,122 @@
-"""The one decoder: stored pixel values as (frame, row, column), exactly as the modality wrote them."""
+"""The one reader of pixels: stored values as (frame, row, column), exactly as the modality wrote them.
 
+Uncompressed ones are read here; compressed ones are decoded by a process of their own, see `decoder`.
+"""
+
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
-from pydicom.encaps import generate_frames
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom import Dataset
 
-from medflow.dicom.codestreams import rle_segments, stated
+from medflow.dicom import decoding
+from medflow.dicom.codestreams import Stated, bare, rle_segments, stated
+from medflow.dicom.colour import is_ybr, to_rgb, widened
+from medflow.dicom.decoder import Frames, decoder
 from medflow.dicom.files import open_object
+from medflow.dicom.fragments import check_fragments, fragments, frames_of
 from medflow.dicom.header import Header, PixelElement
 from medflow.dicom.hush import hushed
-from medflow.dicom.pixelfacts import PixelFacts, broken, check_size, pixel_facts
-from medflow.dicom.syntaxes import ENCAPSULATED, EXPLICIT_BIG, JPEG_EXTENDED, NATIVE, Packing
+from medflow.dicom.pixelfacts import COLOUR, PixelFacts, broken, check_ratio, check_size, pixel_facts
+from medflow.dicom.stream import Stream
+from medflow.dicom.syntaxes import ENCAPSULATED, EXPLICIT_BIG, NATIVE, RLE, Packing, is_read, unsupported
 from medflow.dicom.tags import Tag
+from medflow.dicom.walking import UNDEFINED, Window
 from medflow.errors import Reason, SeriesError
 
 StoredValues = NDArray[np.integer[Any]]
+CODECS = {
+    Packing.JPEG: decoding.JPEG,
+    Packing.JPEG_LS: decoding.JPEG_LS,
+    Packing.JPEG_2000: decoding.JPEG_2000,
+    Packing.RLE: decoding.RLE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Object:
+    """An object whose pixels are to be read: they stand in the window where the header says."""
+
+    header: Header
+    syntax: str
+    window: Window
+    facts: PixelFacts
 
 
 def stored_values(dataset: Dataset) -> StoredValues:
-    """Decode the pixels of `dataset` as (frame, row, column).
+    """Read the grey pixels of `dataset` as (frame, row, column).
 
     The type is signed or unsigned as PixelRepresentation says, of BitsAllocated bits; bits above BitsStored are
     cleared, or filled with the sign (PS3.5 8.1.1).
 
     Raises:
-        SeriesError: the pixels are damaged, in colour, or packed in a way that is not read.
+        SeriesError: the pixels are damaged, in colour, or packed in a way that is not read; decoding them failed.
     """
-    with hushed():
-        syntax = _syntax_of(dataset)
-        header, data = _pixel_header(dataset)
-    facts = _checked_facts(header)
-    if syntax in NATIVE:
-        swapped = syntax == EXPLICIT_BIG
-        words = header.pixels is not None and header.pixels.vr == "OW"
-        return _within_bits(_native(data, facts, big=swapped, words=words), facts)
-    return _within_bits(_decoded(dataset, syntax, data, facts), facts)
+    return _samples(_in_memory(dataset, colour=False))[..., 0]
+
+
+def stored_samples(dataset: Dataset) -> StoredValues:
+    """Read the pixels of `dataset`, grey or in colour, as (frame, row, column, sample).
+
+    Grey ones have one sample, as in `stored_values`; colour comes as red, green and blue of 8 or 16 bits.
+
+    Raises:
+        SeriesError: as `stored_values`; also colours of a palette, or whose kind is not known for sure.
+    """
+    return _samples(_in_memory(dataset, colour=True))
 
 
 def read_stored_values(path: Path) -> StoredValues:
-    """Decode the pixels of the file at `path`; see `stored_values`.
+    """Read the pixels of the file at `path`; see `stored_values`.
 
     Raises:
         SeriesError: as `stored_values`; also where the header is damaged.
     """
-    size = path.stat().st_size
     with path.open("rb", buffering=0) as stream:
-        _, header, syntax, window = open_object(cast("Any", stream), size)
-        if syntax not in NATIVE and syntax not in ENCAPSULATED:
-            raise SeriesError(Reason.UNSUPPORTED_TRANSFER_SYNTAX)
-        facts = _checked_facts(header)
-        check_size(header, window, facts, syntax)
-        if syntax in NATIVE and header.pixels is not None:
-            length = facts.frame_bytes * facts.frames
-            data = window.bytes(header.pixels.offset, length)
-            words = header.pixels.vr == "OW"
-            return _within_bits(_native(data, facts, big=syntax == EXPLICIT_BIG, words=words), facts)
+        return stored_values_in(cast("Stream", stream), path.stat().st_size)
+
+
+def read_stored_samples(path: Path) -> StoredValues:
+    """Read the pixels of the file at `path`; see `stored_samples`.
+
+    Raises:
+        SeriesError: as `stored_samples`; also where the header is damaged.
+    """
+    with path.open("rb", buffering=0) as stream:
+        return stored_samples_in(cast("Stream", stream), path.stat().st_size)
+
+
+def stored_values_in(stream: Stream, size: int) -> StoredValues:
+    """Read the pixels of the object in `stream`, `size` bytes from its beginning; see `read_stored_values`."""
+    return _samples(_in_stream(stream, size, colour=False))[..., 0]
+
+
+def stored_samples_in(stream: Stream, size: int) -> StoredValues:
+    """Read the pixels of the object in `stream`, `size` bytes from its beginning; see `read_stored_samples`."""
+    return _samples(_in_stream(stream, size, colour=True))
+
+
+def _in_stream(stream: Stream, size: int, *, colour: bool) -> _Object:
+    _, header, syntax, window = open_object(cast("Any", stream), size)
+    if not is_read(syntax):
+        raise unsupported(syntax)
+    facts = _checked_facts(header, colour=colour)
+    check_size(header, window, facts, syntax)
+    return _Object(header=header, syntax=syntax, window=window, facts=facts)
+
+
+def _in_memory(dataset: Dataset, *, colour: bool) -> _Object:
     with hushed():
-        try:
-            dataset = dcmread(path, force=True)
-        except Exception:  # noqa: BLE001  (whatever pydicom meets in damaged bytes, and its text may quote them)
-            raise broken("unreadable") from None
-    return stored_values(dataset)
+        syntax = _syntax_of(dataset)
+        header, data = _pixel_header(dataset)
+    facts = _checked_facts(header, colour=colour)
+    window = Window(BytesIO(data), len(data))
+    if syntax in NATIVE and not 0 <= len(data) - facts.written_bytes * facts.frames < max(facts.written_bytes, 2):
+        raise broken("another size than the header says")
+    return _Object(header=header, syntax=syntax, window=window, facts=facts)
 
 
 def _syntax_of(dataset: Dataset) -> str:
@@ -74,8 +125,8 @@ def _syntax_of(dataset: Dataset) -> str:
     if not syntax:
         implicit, little = dataset.original_encoding
         syntax = "1.2.840.10008.1.2" if implicit else ("1.2.840.10008.1.2.1" if little else EXPLICIT_BIG)
-    if syntax not in NATIVE and syntax not in ENCAPSULATED:
-        raise SeriesError(Reason.UNSUPPORTED_TRANSFER_SYNTAX)
+    if not is_read(syntax):
+        raise unsupported(syntax)
     return syntax
 
 
@@ -84,7 +135,7 @@ def _pixel_header(dataset: Dataset) -> tuple[Header, bytes]:
     elements: dict[int, bytes | list[Header]] = {}
     numbers = (Tag.Rows, Tag.Columns, Tag.BitsAllocated, Tag.BitsStored, Tag.HighBit, Tag.PixelRepresentation)
     try:
-        for tag in (*numbers, Tag.SamplesPerPixel):
+        for tag in (*numbers, Tag.SamplesPerPixel, Tag.PlanarConfiguration):
             if tag in dataset and dataset[tag].value is not None:
                 elements[tag] = int(dataset[tag].value).to_bytes(2, "little")
         for tag in (Tag.PhotometricInterpretation, Tag.NumberOfFrames):
@@ -94,71 +145,131 @@ def _pixel_header(dataset: Dataset) -> tuple[Header, bytes]:
         data = bytes(element.value)
     except Exception:  # noqa: BLE001  (pydicom converts values here, and its errors quote them)
         raise broken("image pixel module") from None
-    return Header(elements, pixels=PixelElement(Tag.PixelData, str(element.VR), len(data), 0)), data
+    return Header(elements, pixels=PixelElement(Tag.PixelData, str(element.VR), UNDEFINED, 0)), data
 
 
-def _checked_facts(header: Header) -> PixelFacts:
-    if (header.integer(Tag.SamplesPerPixel) or 1) > 1 or not header.text(Tag.PhotometricInterpretation).startswith(
-        "MONO"
-    ):
-        raise SeriesError(Reason.COLOUR_IMAGE)
+def _checked_facts(header: Header, *, colour: bool) -> PixelFacts:
+    photometric, samples = header.text(Tag.PhotometricInterpretation), header.integer(Tag.SamplesPerPixel) or 1
+    grey = samples == 1 and photometric.startswith("MONO")
+    if not grey and (not colour or samples != 3 or photometric not in COLOUR):  # noqa: PLR2004
+        raise SeriesError(Reason.COLOUR_IMAGE, "PALETTE COLOR" if photometric == "PALETTE COLOR" else "")
     try:
-        return pixel_facts(header)
+        facts = pixel_facts(header)
     except SeriesError as error:
         raise broken(error.detail) from None
+    if not grey:
+        _check_colour(facts)
+    return facts
 
 
-def _native(data: bytes, facts: PixelFacts, *, big: bool, words: bool) -> StoredValues:
-    """Read uncompressed values; trailing bytes shorter than a frame are padding."""
-    expected = facts.frame_bytes * facts.frames
-    if len(data) < expected or len(data) >= expected + facts.frame_bytes > expected + 1:
-        raise broken("another size than the header says")
-    if big and words and facts.bits_allocated == 8:  # noqa: PLR2004  (bytes in big-endian words: PS3.5 8.1.2)
+def _check_colour(facts: PixelFacts) -> None:
+    if facts.signed:
+        raise broken("PixelRepresentation")
+    if facts.bits_allocated not in {8, 16}:
+        raise broken("BitsAllocated")
+
+
+def _samples(opened: _Object) -> StoredValues:
+    """Read (frame, row, column, sample) of the type that the header says, without what is above BitsStored."""
+    packing = ENCAPSULATED.get(opened.syntax)
+    picture = None
+    if packing is None:
+        values = _native(opened)
+    else:
+        values, picture = _decoded(opened, packing)
+    facts = opened.facts
+    values = _within_bits(values, facts)
+    if facts.samples > 1 and is_ybr(facts.photometric, packing, picture):
+        return to_rgb(values, facts.bits_stored)
+    return values
+
+
+def _native(opened: _Object) -> StoredValues:
+    """Read uncompressed samples; trailing bytes shorter than a frame are padding."""
+    facts, pixels = opened.facts, opened.header.pixels
+    if pixels is None:
+        raise broken("no pixel data")
+    big = opened.syntax == EXPLICIT_BIG
+    length = facts.written_bytes * facts.frames
+    if big and pixels.vr == "OW" and facts.bits_allocated == 8:  # noqa: PLR2004  (bytes in big-endian words: PS3.5 8.1.2)
+        data = opened.window.bytes(pixels.offset, length + length % 2)
         data = np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype("<u2").tobytes()
-    dtype = _dtype(facts).newbyteorder(">" if big else "<")
-    count = facts.frames * facts.rows * facts.columns
-    values = np.frombuffer(data, dtype, count).reshape(facts.frames, facts.rows, facts.columns)
-    return values.astype(_dtype(facts), copy=False)
-
-
-def _decoded(dataset: Dataset, syntax: str, data: bytes, facts: PixelFacts) -> StoredValues:
-    """Decode compressed frames, each of which must be of the size that the header says."""
-    with hushed():
-        try:
-            frames = list(generate_frames(BytesIO(data), number_of_frames=facts.frames))
-        except Exception:  # noqa: BLE001  (damaged item structure)
-            raise broken("fragments") from None
-        if len(frames) != facts.frames:
-            raise broken("number of frames")
-        for frame in frames:
-            _check_stream(frame, syntax, facts)
-        try:
-            values, _ = get_decoder(syntax).as_array(dataset, raw=True)
-        except BaseException as error:
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                raise  # somebody interrupts us; the RLE decoder, which is Rust, panics instead of raising
-            raise broken("cannot be decoded") from None  # decoders raise what they like, and quote what they read
-    shape = facts.frames, facts.rows, facts.columns
-    if values.size != facts.frames * facts.rows * facts.columns:
+    else:
+        data = opened.window.bytes(pixels.offset, length)
+    if len(data) < length:
         raise broken("another size than the header says")
-    return values.reshape(shape).astype(_dtype(facts), copy=False)
+    dtype = _dtype(facts)
+    values = np.frombuffer(data, dtype.newbyteorder(">" if big else "<"), length // dtype.itemsize)
+    return _by_pixel(values, facts).astype(dtype, copy=False)
 
 
-def _check_stream(frame: bytes, syntax: str, facts: PixelFacts) -> None:
-    packing = ENCAPSULATED[syntax]
+def _by_pixel(values: StoredValues, facts: PixelFacts) -> StoredValues:
+    """Give uncompressed samples as (frame, row, column, sample); see PS3.3 C.7.6.3.1.3."""
+    size = facts.frames, facts.rows, facts.columns
+    if facts.samples > 1 and facts.halved:
+        if facts.columns % 2 or facts.planes:
+            raise broken("YBR_FULL_422")
+        return widened(values.reshape(facts.frames, facts.rows, facts.columns // 2, 4), facts.columns)
+    if facts.samples > 1 and facts.planes:
+        return np.moveaxis(values.reshape(facts.frames, facts.samples, facts.rows, facts.columns), 1, -1)
+    return values.reshape(*size, facts.samples)
+
+
+def _decoded(opened: _Object, packing: Packing) -> tuple[StoredValues, Stated | None]:
+    """Decode compressed frames, each of which must be of the size that the header says."""
+    facts, pixels, window = opened.facts, opened.header.pixels, opened.window
+    if pixels is None:
+        raise broken("no pixel data")
+    found = fragments(window, pixels.offset, delimited=False)
+    check_fragments(found, facts.frames, whole=opened.syntax == RLE and facts.frames > 1)
+    check_ratio(sum(size for _, size in found), facts)
+    streams = [bare(frame, packing) for frame in frames_of(window, found, facts.frames)]
+    pictures = {_picture(stream, packing, facts) for stream in streams}
+    if len(pictures) > 1:
+        raise broken("frames of several kinds")
+    frames = Frames(
+        codec=CODECS[packing],
+        streams=streams,
+        rows=facts.rows,
+        columns=facts.columns,
+        samples=facts.samples,
+        dtype=_dtype(facts),
+    )
+    picture = pictures.pop()
+    values = decoder().decode(frames)
+    if picture is not None:
+        _check_sign(values, picture, facts)
+    return values, picture
+
+
+def _picture(stream: bytes, packing: Packing, facts: PixelFacts) -> Stated | None:
     if packing is Packing.RLE:
-        if rle_segments(frame) != facts.bits_allocated // 8:
+        if rle_segments(stream) != facts.samples * facts.bits_allocated // 8:
             raise broken("segments")
-        return
-    picture = stated(frame, packing)
+        return None
+    picture = stated(stream, packing)
     if picture is None:
-        raise broken("no start of frame")
-    if picture.components != 1:
-        raise SeriesError(Reason.COLOUR_IMAGE)
+        raise broken("no start of frame, or no end")
+    if picture.components != facts.samples:
+        raise SeriesError(Reason.COLOUR_IMAGE) if facts.samples == 1 else broken("SamplesPerPixel")
     if (picture.rows, picture.columns) != (facts.rows, facts.columns) or picture.precision > facts.bits_allocated:
         raise broken("another size than the header says")
-    if syntax == JPEG_EXTENDED and picture.precision > 8:  # noqa: PLR2004
-        raise SeriesError(Reason.UNSUPPORTED_TRANSFER_SYNTAX, "12-bit JPEG Extended")  # no decoder can be trusted here
+    return picture
+
+
+def _check_sign(values: StoredValues, picture: Stated, facts: PixelFacts) -> None:
+    """Refuse values whose sign cannot be known.
+
+    JPEG and JPEG-LS know no sign, and JPEG 2000 may state another than PixelRepresentation. What is believed then is
+    the header, about the bits as they are: readers agree on that where the stream has BitsStored bits. Where it has
+    fewer, some take its own highest bit for the sign and some do not; and negative numbers of a stream are refused
+    where the header knows none.
+    """
+    if facts.signed and not picture.signed and picture.precision < facts.bits_stored:
+        if np.any(values >> (picture.precision - 1) & 1):
+            raise broken("PixelRepresentation contradicts the bit stream")
+    elif picture.signed and not facts.signed and np.any(values >> (facts.bits_allocated - 1)):
+        raise broken("PixelRepresentation contradicts the bit stream")
 
 
 def _within_bits(values: StoredValues, facts: PixelFacts) -> StoredValues:
