@@ -1,5 +1,7 @@
 """Frames of enhanced multi-frame objects: each frame's functional groups speak for it (PS3.3 C.7.6.16)."""
 
+import struct
+
 from medflow.dicom.geometry import (
     impossible,
     orientation_of,
@@ -9,7 +11,7 @@ from medflow.dicom.geometry import (
     thickness_of,
     unit_of_last_digit,
 )
-from medflow.dicom.header import Header
+from medflow.dicom.header import Header, damaged
 from medflow.dicom.labels import frame_labels
 from medflow.dicom.objects import image_type_of
 from medflow.dicom.tags import Tag
@@ -17,6 +19,20 @@ from medflow.domain.series import Frame
 
 PLACES = frozenset({Tag.ImagePositionPatient, 0x00209057, Tag.StackID})
 """Dimensions that order slices in space (position, in-stack position, stack): they tell no repeats apart."""
+
+RESCALE = frozenset({Tag.RescaleSlope, Tag.RescaleIntercept})
+"""Some writers put these into the data set, as in single-frame objects: asked where the functional groups lack both."""
+
+HOMES: dict[int, int] = {
+    Tag.ImagePositionPatient: 0x00209113,
+    Tag.ImageOrientationPatient: 0x00209116,
+    Tag.PixelSpacing: 0x00289110,
+    Tag.SliceThickness: 0x00289110,
+    Tag.RescaleIntercept: 0x00289145,
+    Tag.RescaleSlope: 0x00289145,
+    Tag.RescaleType: 0x00289145,
+}
+"""Sequences (PS3.3 C.7.6.16.2) that alone say where a frame lies and what it is worth; other copies are not asked."""
 
 
 def enhanced_frames(header: Header, count: int, rows: int, columns: int) -> tuple[tuple[Frame, ...], bool]:
@@ -29,10 +45,12 @@ def enhanced_frames(header: Header, count: int, rows: int, columns: int) -> tupl
     if len(groups) != count:
         raise impossible("PerFrameFunctionalGroupsSequence")
     shared = _flat(header.items(Tag.SharedFunctionalGroupsSequence)[:1])
+    outside: dict[int, bytes | list[Header]] = {tag: header.elements[tag] for tag in RESCALE if tag in header}
     dimensions = _repeats(header)
     frames, all_stated = [], True
     for number, group in enumerate(groups):
-        described = Header({**shared, **_flat([group])}, header.order)
+        own = {**shared, **_flat([group])}
+        described = Header(own if own.keys() & RESCALE else {**own, **outside}, header.order)
         slope, intercept, stated = rescale_of(described)
         all_stated &= stated
         frames.append(
@@ -62,12 +80,14 @@ def first_group(header: Header) -> Header:
 
 
 def _flat(groups: list[Header]) -> dict[int, "bytes | list[Header]"]:
-    """Lay the macros of a functional group side by side: each is a sequence of one item, and no tag is in two."""
+    """Lay the macros of a functional group side by side: each is a sequence of one item."""
     flat: dict[int, bytes | list[Header]] = {}
     for group in groups:
         for tag, macro in group.elements.items():
+            if macro and not isinstance(macro, list) and tag in HOMES.values():
+                raise damaged("functional group")
             if isinstance(macro, list) and macro:
-                flat.update(macro[0].elements)
+                flat.update((t, value) for t, value in macro[0].elements.items() if HOMES.get(t, tag) == tag)
                 flat.update(_direction(tag, macro[0]))
     return flat
 
@@ -87,6 +107,7 @@ def _repeats(header: Header) -> tuple[int, ...]:
     """Find which dimension indices (PS3.3 C.7.6.17) do not order slices in space."""
     pointers = []
     for item in header.items(Tag.DimensionIndexSequence):
-        halves = item.integers(Tag.DimensionIndexPointer)
-        pointers.append(halves[0] << 16 | halves[1] if len(halves) == 2 else 0)  # noqa: PLR2004
+        raw = item.raw(Tag.DimensionIndexPointer)
+        group, number = struct.unpack(f"{item.order}HH", raw) if len(raw) == 4 else (0, 0)  # noqa: PLR2004
+        pointers.append(group << 16 | number)
     return tuple(number for number, pointer in enumerate(pointers) if pointer not in PLACES)

@@ -71,12 +71,12 @@ def rescale_of(header: Header) -> tuple[float, float, bool]:
     """Read RescaleSlope and RescaleIntercept, 1 and 0 where absent, and whether both are there (PS3.3 C.11.1).
 
     Raises:
-        SeriesError: a value is there and is no finite number, or the slope is zero.
+        SeriesError: a value is there and is not one finite number, or the slope is zero.
     """
     slope = header.decimal(Tag.RescaleSlope)
     intercept = header.decimal(Tag.RescaleIntercept)
     for tag, value in ((Tag.RescaleSlope, slope), (Tag.RescaleIntercept, intercept)):
-        if header.raw(tag).strip(b" \0") and value is None:
+        if header.raw(tag).strip(b" \0") and (value is None or len(header.texts(tag)) > 1):
             raise SeriesError(Reason.DAMAGED_HEADER, tag.name)
     if slope == 0:
         raise SeriesError(Reason.DAMAGED_HEADER, "RescaleSlope")

@@ -26,6 +26,8 @@ class Slice:
 
     file: int
     frame: Frame
+    number: int | None = None
+    """InstanceNumber of its object."""
 
     @property
     def labels(self) -> dict[str, float]:
@@ -39,7 +41,7 @@ Values = tuple[float, ...]
 def slices_of(series: Series) -> list[Slice]:
     """List every frame that says where it lies."""
     return [
-        Slice(file=number, frame=frame)
+        Slice(file=number, frame=frame, number=instance.instance_number)
         for number, instance in enumerate(series.instances)
         for frame in instance.frames
         if frame.position and frame.orientation and frame.spacing
@@ -93,7 +95,9 @@ def clusters(values: NDArray[np.float64], gap: float) -> NDArray[np.int64]:
 
 
 def _side_by_side(group: list[Slice]) -> list[list[Slice]]:
-    """Part stacks that lie beside each other at the same heights; a tilted stack is no such thing."""
+    """Part stacks that lie beside each other at the same heights; a tilted stack is no such thing, nor a mosaic."""
+    if any(s.frame.corner != (0, 0) for s in group):
+        return [group]
     normal, positions = normal_of(group), positions_of(group)
     heights = positions @ normal
     height = clusters(heights, SAME_PLACE)

@@ -2,14 +2,18 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
-from medflow.dicom.grouping import Slice, grouped, has_several_echoes, slices_of
+from medflow.dicom.content import open_content
+from medflow.dicom.grouping import Values, grouped, has_several_echoes, slices_of
 from medflow.dicom.objects import state_for
-from medflow.dicom.pixels import read_stored_values
+from medflow.dicom.pixels import stored_values_in
 from medflow.dicom.repeats import Labels, Part, parted
-from medflow.dicom.stacks import Run, uniform_runs
+from medflow.dicom.stacks import Run
+from medflow.dicom.tangles import disentangled
 from medflow.domain.layout import Layout, Place
-from medflow.domain.series import Series, SetAside
+from medflow.domain.planefacts import PlaneFacts
+from medflow.domain.series import Frame, Series, SetAside
 from medflow.errors import Reason, SeriesError
 
 
@@ -21,6 +25,8 @@ class LaidOut:
     layouts: tuple[Layout, ...]
     """`Place.file` is an index into `series.instances`."""
     set_aside: tuple[SetAside, ...]
+    planes: tuple[PlaneFacts, ...] = ()
+    """The planar images of a planar series, which has no layouts; `PlaneFacts.file` is an index likewise."""
 
 
 def lay_out(series: Series) -> LaidOut:
@@ -29,18 +35,20 @@ def lay_out(series: Series) -> LaidOut:
     Raises:
         SeriesError: no object of it can be laid out.
     """
+    if series.modality.planar:
+        planes = (replace(plane, file=n) for n, instance in enumerate(series.instances) for plane in instance.planes)
+        return LaidOut(series=series, layouts=(), set_aside=(), planes=tuple(planes))
     set_aside: list[SetAside] = []
     series = _placed(series, set_aside)
-    while True:
-        parts = _parts(series)
-        doubtful = {one.file for part in parts if part.most > 1 for one in _colliding(part)}
-        if not doubtful:
-            break
+    by_number = False
+    while _crowded(parts := _parts(series, by_number=by_number)):
         dropped = _resent(series, parts)
         if dropped:
             series = _without(series, dropped, Reason.RESENT, set_aside)
+        elif not by_number:
+            by_number = True
         else:
-            whole = {one.file for part in parts if part.most > 1 for one in part.slices}
+            whole = {one.file for part in _crowded(parts) for one in part.slices}
             series = _without(series, whole, Reason.SINGLE_POSITION, set_aside)
     return LaidOut(series=series, layouts=_layouts(parts), set_aside=tuple(set_aside))
 
@@ -68,55 +76,58 @@ def _without(series: Series, numbers: set[int], reason: Reason, set_aside: list[
     return replace(series, instances=tuple(kept))
 
 
-def _parts(series: Series) -> list[Part]:
+def _parts(series: Series, *, by_number: bool) -> list[Part]:
     slices = slices_of(series)
     echoes = has_several_echoes(slices)
     parts = []
     for group in grouped(series, slices):
         shared: Labels = tuple(item for item in group[0].frame.labels if echoes and item[0] == "EchoTime")
-        parts += [replace(part, labels=shared + part.labels) for part in parted(group)]
+        parts += [replace(part, labels=shared + part.labels) for part in parted(group, by_number=by_number)]
     return parts
 
 
-def _colliding(part: Part) -> list[Slice]:
-    crowded = [place for place in set(part.places.tolist()) if (part.places == place).sum() > 1]
-    return [one for one, place in zip(part.slices, part.places.tolist(), strict=True) if place in crowded]
+def _crowded(parts: list[Part]) -> list[Part]:
+    return [part for part in parts if part.most > 1]
 
 
 def _resent(series: Series, parts: list[Part]) -> set[int]:
     """Find objects that repeat, pixel for pixel, another one at their place: all but the first of each."""
     dropped = set()
-    for part in parts:
-        at_place: dict[int, list[int]] = defaultdict(list)
+    for part in _crowded(parts):
+        at_place: dict[int, set[int]] = defaultdict(set)
         for one, place in zip(part.slices, part.places.tolist(), strict=True):
-            at_place[place].append(one.file)
-        for files in at_place.values():
-            if len(files) > 1 and all(len(series.instances[number].frames) == 1 for number in files):
-                dropped |= _repeating(series, sorted(files))
+            at_place[place].add(one.file)
+        for files in {tuple(sorted(files)) for files in at_place.values() if len(files) > 1}:
+            dropped |= _repeating(series, files)
     return dropped
 
 
-def _repeating(series: Series, files: list[int]) -> set[int]:
-    seen: set[tuple[float, float, bytes]] = set()
+def _repeating(series: Series, files: tuple[int, ...]) -> set[int]:
+    seen = set()
     repeating = set()
     for number in files:
         instance = series.instances[number]
         try:
-            values = read_stored_values(instance.file.path).tobytes()
+            with open_content(instance.file) as content:
+                values = sha256(stored_values_in(content.stream, content.size).tobytes()).digest()
         except (SeriesError, OSError):
             continue
-        contents = (instance.frames[0].slope, instance.frames[0].intercept, values)
+        contents = values, tuple((f.slope, f.intercept, f.corner, _rounded(f)) for f in instance.frames)
         if contents in seen:
             repeating.add(number)
         seen.add(contents)
     return repeating
 
 
+def _rounded(frame: Frame) -> Values:
+    return tuple(round(value, 2) for value in frame.position or ())
+
+
 def _layouts(parts: list[Part]) -> tuple[Layout, ...]:
     layouts = []
     for part in parts:
-        runs = uniform_runs(part.slices)
-        layouts += [_layout(run, part.labels, (number, len(runs))) for number, run in enumerate(runs, 1)]
+        for thread, runs in disentangled(part):
+            layouts += [_layout(run, thread.labels, (number, len(runs))) for number, run in enumerate(runs, 1)]
     return tuple(layouts)
 
 

@@ -7,23 +7,24 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from medflow.dicom.csa import read_csa
+from medflow.dicom.csa import is_csa, read_csa
 from medflow.dicom.geometry import SPACINGS, impossible
 from medflow.dicom.header import Header
 from medflow.dicom.tags import SIEMENS_CSA, Tag
+from medflow.dicom.vendors import SIEMENS_MR
 from medflow.domain.series import Frame, Triple
 
 CSA_CREATOR = "SIEMENS CSA HEADER"
-IMAGE_ELEMENT, SERIES_ELEMENT = 0x10, 0x20
-NORMAL = 1e-2
+IMAGE_ELEMENT, SERIES_ELEMENT, TILE_COUNT = 0x10, 0x20, 0x0A
+NORMAL = 1e-3
 """How far the CSA normal may be from the cross product of row and column direction."""
 
 Csa = Mapping[str, tuple[str, ...]]
 
 
-def is_mosaic(frame: Frame) -> bool:
-    """Tell by its ImageType whether a plane holds tiles."""
-    return "MOSAIC" in frame.image_type
+def is_mosaic(header: Header, frame: Frame) -> bool:
+    """Tell whether a plane holds tiles: by its ImageType, or by their number where somebody changed that."""
+    return "MOSAIC" in frame.image_type or _private_count(header) > 1
 
 
 def mosaic_frames(header: Header, plane: Frame) -> tuple[Frame, ...]:
@@ -36,14 +37,13 @@ def mosaic_frames(header: Header, plane: Frame) -> tuple[Frame, ...]:
     Raises:
         SeriesError: the CSA data is missing, or says something that cannot be.
     """
-    block = header.blocks().get((SIEMENS_CSA, CSA_CREATOR))
-    image = read_csa(header.raw(block | IMAGE_ELEMENT)) if block else {}
-    tiles = _count(image)
+    image = _csa(header, IMAGE_ELEMENT)
+    tiles = _count(header, image)
     side = math.isqrt(tiles - 1) + 1
     if plane.rows % side or plane.columns % side:
         raise impossible("NumberOfImagesInMosaic")
     rows, columns = plane.rows // side, plane.columns // side
-    step = _step(header, plane, image, block or 0)
+    step = _step(header, plane, image)
     first = _first_corner(plane, rows, columns)
     return tuple(
         Frame(
@@ -65,14 +65,33 @@ def mosaic_frames(header: Header, plane: Frame) -> tuple[Frame, ...]:
     )
 
 
-def _count(image: Csa) -> int:
+def _csa(header: Header, element: int) -> Csa:
+    """Read a CSA header in the block that Siemens reserves, or in any of its group whose creator was taken away."""
+    block = header.blocks().get((SIEMENS_CSA, CSA_CREATOR))
+    if block is None:
+        known = {tag for tag in header.elements if tag >> 16 == SIEMENS_CSA and tag & 0xFF == element}
+        block = next((tag & ~0xFF for tag in sorted(known) if is_csa(header.raw(tag))), None)
+    data = b"" if block is None else header.raw(block | element)
+    return read_csa(data) if data else {}
+
+
+def _count(header: Header, image: Csa) -> int:
+    """Count the tiles, by the CSA header or else by (0019,xx0A) of SIEMENS MR HEADER."""
     values = image.get("NumberOfImagesInMosaic", ())
-    if not values or not re.fullmatch(r"\d{1,4}", values[0]) or int(values[0]) < 1:
+    if values and not re.fullmatch(r"\d{1,4}", values[0]):
         raise impossible("NumberOfImagesInMosaic")
-    return int(values[0])
+    count = int(values[0]) if values else _private_count(header)
+    if not count:
+        raise impossible("NumberOfImagesInMosaic")
+    return count
 
 
-def _step(header: Header, plane: Frame, image: Csa, block: int) -> NDArray[np.float64]:
+def _private_count(header: Header) -> int:
+    block = header.blocks().get(SIEMENS_MR)
+    return (header.integer(block | TILE_COUNT) or 0) if block else 0
+
+
+def _step(header: Header, plane: Frame, image: Csa) -> NDArray[np.float64]:
     """Work out the way (mm, LPS+) from one slice to the next."""
     assert plane.orientation is not None  # noqa: S101  (a mosaic's plane was read with its geometry)
     normal = np.cross(*np.asarray(plane.orientation))
@@ -84,7 +103,7 @@ def _step(header: Header, plane: Frame, image: Csa, block: int) -> NDArray[np.fl
         raise impossible("SliceNormalVector")
     distance = header.decimal(Tag.SpacingBetweenSlices)
     if distance is None:
-        distance = _protocol_distance(read_csa(header.raw(block | SERIES_ELEMENT)), normal)
+        distance = _protocol_distance(_csa(header, SERIES_ELEMENT), normal)
     if distance is None or not SPACINGS[0] <= distance <= SPACINGS[1]:
         raise impossible("SpacingBetweenSlices")
     return np.asarray(sign * distance * normal, np.float64)

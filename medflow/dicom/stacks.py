@@ -26,6 +26,8 @@ class Run:
     affine: Affine
     residual: float
     sheared: bool
+    step: float
+    """mm from one slice to the next; the depth of a slice that stands alone."""
 
 
 def uniform_runs(slices: list[Slice]) -> list[Run]:
@@ -77,6 +79,7 @@ class _Stack:
             slices=self.slices[start:stop],
             affine=tuple(tuple(float(value) + 0.0 for value in row) for row in LPS_TO_RAS @ affine),
             residual=self.residual(start, stop),
+            step=float(np.linalg.norm(step)),
             sheared=bool(np.linalg.norm(drift) > self.tolerance),
         )
 
