@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 import medflow.steps.house as steps_house
 from medflow.deid.series import Source
+from medflow.dicom.pacs import Pacs, pacs_of
 from medflow.errors import ConfigurationError
 from medflow.steps.house import House, KeyFiles, Outside, Places
 
@@ -44,6 +45,11 @@ class Settings(BaseSettings):
     """Site codes of the sources: `name=code,...`; a source without one is its own site."""
     default_issuer: str = ""
     """Issuer of the patient IDs that state none."""
+    pacs: SecretStr | None = None
+    """Where to ask how many objects a series has: `dicom://TITLE@host:port` or `https://host/dicom-web`."""
+    pacs_own_title: str = "MEDFLOW"
+    pacs_timeout: float = Field(default=10.0, gt=0)
+    """Seconds for each answer."""
     threads: int | None = Field(default=None, ge=1)
     """Threads for training and scoring on a CPU; without it, one for each core."""
     tasks_dir: Path | None = None
@@ -96,7 +102,17 @@ class Settings(BaseSettings):
                 audit=self.audit_key_file or keys / "audit.key",
             ),
             default_issuer=self.default_issuer,
+            pacs=self.pacs_to_ask(),
         )
+
+    def pacs_to_ask(self) -> tuple[Pacs, ...]:
+        """Name the PACS that may be asked about a series; none where none is set.
+
+        Raises:
+            ConfigurationError: an address is none.
+        """
+        given = self.pacs.get_secret_value() if self.pacs else ""
+        return pacs_of(given, own_title=self.pacs_own_title, timeout=self.pacs_timeout)
 
     def source_folder(self, name: str) -> Path:
         """Find the export folder that `name` stands for.

@@ -161,9 +161,12 @@ CREATE TABLE series (
     superseded_by TEXT,
     run TEXT NOT NULL,
     at TEXT NOT NULL,
+    completeness TEXT,
+    evidence JSON,
     CONSTRAINT pk_series PRIMARY KEY (id),
     CONSTRAINT uq_series_natural_key UNIQUE (source_digest, profile_digest),
-    CONSTRAINT ck_series_modality CHECK (modality IN ('CT', 'MR', 'PT')),
+    CONSTRAINT ck_series_completeness CHECK (completeness IN ('proven', 'quiet-only', 'contradicted')),
+    CONSTRAINT ck_series_modality CHECK (modality IN ('CT', 'MR', 'PT', 'CR', 'DX', 'MG', 'OP')),
     CONSTRAINT ck_series_state CHECK (state IN ('accepted', 'withheld', 'refused', 'superseded')),
     CONSTRAINT ck_series_reason CHECK ((state IN ('withheld', 'refused')) = (reason IS NOT NULL)),
     CONSTRAINT ck_series_complete CHECK (state IN ('withheld', 'refused') OR (patient IS NOT NULL AND study IS NOT NULL AND series_digest IS NOT NULL AND record_digest IS NOT NULL AND folder IS NOT NULL)),
@@ -238,6 +241,7 @@ CREATE TABLE prediction (
     batch INTEGER NOT NULL,
     dtype TEXT NOT NULL,
     at TEXT NOT NULL,
+    completeness TEXT,
     CONSTRAINT pk_prediction PRIMARY KEY (id),
     CONSTRAINT uq_prediction_natural_key UNIQUE (subject, input_digest, model_digest, grid_digest, generation),
     CONSTRAINT fk_prediction_series_id FOREIGN KEY(series_id) REFERENCES series (id),
@@ -250,6 +254,31 @@ CREATE INDEX ix_prediction_at ON prediction (at);
 CREATE INDEX ix_prediction_model_id ON prediction (model_id);
 
 CREATE INDEX ix_prediction_series_id ON prediction (series_id);
+
+CREATE TABLE selection (
+    id TEXT NOT NULL,
+    task_digest TEXT NOT NULL,
+    study TEXT NOT NULL,
+    candidates_digest TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    chosen TEXT,
+    reason TEXT,
+    detail TEXT NOT NULL,
+    candidates INTEGER NOT NULL,
+    failures JSON NOT NULL,
+    run TEXT NOT NULL,
+    at TEXT NOT NULL,
+    CONSTRAINT pk_selection PRIMARY KEY (id),
+    CONSTRAINT uq_selection_natural_key UNIQUE (task_digest, study, candidates_digest),
+    CONSTRAINT ck_selection_reason CHECK ((chosen IS NULL) = (reason IS NOT NULL)),
+    CONSTRAINT ck_selection_candidates CHECK (candidates > 0),
+    CONSTRAINT fk_selection_chosen FOREIGN KEY(chosen) REFERENCES series (id),
+    CONSTRAINT fk_selection_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
+CREATE INDEX ix_selection_chosen ON selection (chosen);
+
+CREATE INDEX ix_selection_study ON selection (study);
 
 CREATE TABLE probability (
     prediction_id TEXT NOT NULL,
@@ -296,5 +325,11 @@ CREATE TRIGGER probability_no_update BEFORE UPDATE ON probability BEGIN SELECT R
 CREATE TRIGGER probability_no_delete BEFORE DELETE ON probability BEGIN SELECT RAISE(ABORT, 'rows of probability are never changed or removed'); END;
 
 CREATE TRIGGER probability_no_replace BEFORE INSERT ON probability WHEN EXISTS (SELECT 1 FROM probability WHERE (prediction_id = NEW.prediction_id AND position = NEW.position)) BEGIN SELECT RAISE(ABORT, 'rows of probability are never changed or removed'); END;
+
+CREATE TRIGGER selection_no_update BEFORE UPDATE ON selection BEGIN SELECT RAISE(ABORT, 'rows of selection are never changed or removed'); END;
+
+CREATE TRIGGER selection_no_delete BEFORE DELETE ON selection BEGIN SELECT RAISE(ABORT, 'rows of selection are never changed or removed'); END;
+
+CREATE TRIGGER selection_no_replace BEFORE INSERT ON selection WHEN EXISTS (SELECT 1 FROM selection WHERE (id = NEW.id) OR (task_digest = NEW.task_digest AND study = NEW.study AND candidates_digest = NEW.candidates_digest)) BEGIN SELECT RAISE(IGNORE); END;
 
 INSERT INTO audit_head (id, seq, hash, signature) VALUES (1, 0, '0000000000000000000000000000000000000000000000000000000000000000', '');

@@ -1,6 +1,7 @@
 """Databases for every test that wants one: SQLite in a temporary folder, and a real PostgreSQL for the session.
 
-`database` runs a test on both. MEDFLOW_TEST_REQUIRE_SERVERS=1 turns a missing PostgreSQL from a skip into a failure.
+`database` runs a test on both. MEDFLOW_TEST_REQUIRE_SERVERS=1 turns a missing PostgreSQL or Orthanc from a skip into
+a failure.
 """
 
 import os
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import count
@@ -19,6 +21,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from medflow.store.engine import open_engine
 from medflow.store.schema import upgrade, upgrade_vault
+from tests.orthanc import NoOrthanc, Orthanc, orthanc_in
 
 REQUIRED = "MEDFLOW_TEST_REQUIRE_SERVERS"
 SUPERUSER = "postgres"
@@ -89,6 +92,19 @@ def postgres_server() -> Iterator[PostgresServer]:
     finally:
         _control(binaries, folder, user, "stop", "-m", "immediate")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A real PACS: Debian's Orthanc with DICOMweb."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(orthanc_in(tmp_path_factory.mktemp("orthanc")))
+        except NoOrthanc as missing:
+            if os.environ.get(REQUIRED) == "1":
+                pytest.fail(f"{REQUIRED}=1, and {missing}")
+            pytest.skip(str(missing))
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -71,8 +71,7 @@ def ingest(
         print_json("ingest", report.record())
     else:
         show_ingest(report)
-    counts = report.files, report.series
-    finish(clean=not (counts[0].quarantined or counts[1].refused or counts[1].withheld))
+    finish(clean=report.clean)
 
 
 def deidentify(
@@ -112,9 +111,9 @@ def deidentify(
     if as_json:
         print_json("deidentify", report.record())
     else:
-        show_files(report.files, report.reasons)
+        show_files(report.files, report.members, report.reasons)
         out.print(f"{report.series} series written")
-    finish(clean=not report.files.quarantined)
+    finish(clean=report.clean)
 
 
 def watch(

@@ -63,7 +63,7 @@ def score(
         print_json("score", report.record())
     else:
         show_scoring(report)
-    finish(clean=not report.refused and not report.withheld)
+    finish(clean=not report.refused and not report.withheld and "several-series" not in report.unmatched)
 
 
 def predictions(
@@ -85,7 +85,7 @@ def predictions(
         return
     print_table(
         f"{len(rows)} predictions",
-        ("id", "patient", "series", "model", "label", "probability", "withheld"),
+        ("id", "patient", "series", "model", "label", "probability", "withheld", "completeness"),
         [
             (
                 row.prediction.id[:16],
@@ -95,6 +95,7 @@ def predictions(
                 row.prediction.label,
                 row.probability,
                 row.prediction.withheld,
+                row.prediction.completeness,
             )
             for row in rows
         ],

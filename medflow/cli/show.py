@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from medflow.store.models import Registered
 
 
-def show_files(files: Counts, reasons: Mapping[Reason, int]) -> None:
-    """Draw the conservation table: every file seen is in one of three lines."""
+def show_files(files: Counts, members: Counts, reasons: Mapping[Reason, int]) -> None:
+    """Draw the conservation table: every file seen, and every member of an archive, is in one of three columns."""
+    counted = [("files", files)] + [("in archives", members)] * bool(members.seen)
     print_table(
         "files",
-        ("seen", "=", "accepted", "+", "quarantined", "+ ", "ignored"),
-        [(files.seen, "=", files.accepted, "+", files.quarantined, "+", files.ignored)],
+        ("", "seen", "=", "accepted", "+", "quarantined", "+ ", "ignored"),
+        [(name, of.seen, "=", of.accepted, "+", of.quarantined, "+", of.ignored) for name, of in counted],
     )
     if reasons:
         rows = [(str(reason), count, reason.sentence) for reason, count in sorted(reasons.items())]
@@ -28,7 +29,7 @@ def show_files(files: Counts, reasons: Mapping[Reason, int]) -> None:
 
 def show_ingest(report: IngestReport) -> None:
     """Draw what one run of ingest saw and did."""
-    show_files(report.files, report.reasons)
+    show_files(report.files, report.members, report.reasons)
     series = report.series
     print_table(
         "series",
@@ -72,6 +73,11 @@ def show_scoring(report: "ScoreReport") -> None:
     if report.refused:
         rows = [(code, count, Reason(code).sentence) for code, count in sorted(report.refused.items())]
         print_table("turned away", ("reason", "series", "what it means"), rows)
+    if report.unmatched:
+        rows = [(code, count, Reason(code).sentence) for code, count in sorted(report.unmatched.items())]
+        print_table("studies without a series", ("reason", "studies", "what it means"), rows)
+        failed = ", ".join(f"{rule} {count}" for rule, count in sorted(report.failed.items()))
+        out.print(f"rules that their series fail: {failed}; `medflow select TASK.yaml` shows each")
 
 
 def registered(row: "Registered") -> dict[str, Any]:

@@ -23,7 +23,10 @@ class Evidence:
     source: str
     """Keyword of the attribute, "PACS" for what it was asked, or "geometry"."""
     announced: int
+    """Objects, slices or time points, as the source counts them."""
     found: int
+    binding: bool = True
+    """False for a count that is kept and not believed: one of derived images, or of fewer than there are."""
 
     @property
     def agrees(self) -> bool:
@@ -42,7 +45,7 @@ class Completeness:
         """Write the verdict as plain values; `from_record` is its inverse."""
         return {
             "verdict": self.verdict.value,
-            "evidence": [[item.source, item.announced, item.found] for item in self.evidence],
+            "evidence": [[item.source, item.announced, item.found, item.binding] for item in self.evidence],
         }
 
     @classmethod
@@ -50,5 +53,8 @@ class Completeness:
         """Read what `record` wrote."""
         return cls(
             verdict=Verdict(record["verdict"]),
-            evidence=tuple(Evidence(source=s, announced=a, found=f) for s, a, f in record["evidence"]),
+            evidence=tuple(
+                Evidence(source=source, announced=announced, found=found, binding=binding)
+                for source, announced, found, binding in record["evidence"]
+            ),
         )

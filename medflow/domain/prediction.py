@@ -58,6 +58,8 @@ class Prediction:
     """Digest of the CodeVersion."""
     runtime: Runtime
     at: datetime
+    completeness: str | None = None
+    """The verdict on the series when it was scored; None in predictions older than verdicts."""
 
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.probabilities):

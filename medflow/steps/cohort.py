@@ -3,18 +3,20 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from medflow.domain.model import Example
 from medflow.domain.progress import Progress
 from medflow.domain.task import Level, Task
 from medflow.errors import BatchError, Reason, SeriesError
 from medflow.learning.cohort import deal
+from medflow.steps.candidates import Candidate, Study, look
 from medflow.steps.house import House
-from medflow.steps.selection import Selected, failures, select
+from medflow.steps.planes import SelectedPlane
+from medflow.steps.selection import Selected, check_complete, chosen_input
 from medflow.steps.settle import Settler
 from medflow.store import files, labels
 from medflow.store.engine import reading
-from medflow.store.series import SeriesRow, accepted_series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,7 @@ class Cohort:
     """Examples with the volume behind each, and how many series stayed out, by reason."""
 
     examples: tuple[Example, ...]
-    inputs: Mapping[str, Selected]
+    inputs: Mapping[str, Selected | SelectedPlane]
     """By series id."""
     left_out: Mapping[str, int]
 
@@ -31,7 +33,7 @@ class Cohort:
 class Candidates:
     """What is gathered while the series are looked through."""
 
-    labelled: dict[str, tuple[Selected, str]] = field(default_factory=dict)
+    labelled: dict[str, tuple[Selected | SelectedPlane, str]] = field(default_factory=dict)
     """Volume and label by series id."""
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -51,12 +53,13 @@ def gather(house: House, task: Task, progress: Progress) -> Candidates:
     """
     rule = task.labels
     with reading(house.engine) as connection:
-        rows = accepted_series(connection, modality=task.series.modality)
         known = labels.labels_for(connection, rule)
+    studies = [study for study in look(house, task, progress).studies if not study.foreign]
+    looked = sorted(((one, study) for study in studies for one in study.candidates), key=lambda pair: pair[0].row.id)
     found, settler = Candidates(), Settler()
-    progress.start("building the cohort", len(rows))
-    for row in rows:
-        outcome = settler.settle(lambda row=row: _selected(house, task, row))  # type: ignore[misc]  # mypy on defaults
+    progress.start("building the cohort", len(looked))
+    for one, study in looked:
+        outcome = settler.settle(partial(_selected, house, task, one, study))
         progress.advance()
         if isinstance(outcome, SeriesError):
             found.left_out[outcome.reason.value] += 1
@@ -71,7 +74,7 @@ def gather(house: House, task: Task, progress: Progress) -> Candidates:
             elif label is None:
                 found.left_out["unlabelled"] += 1
             elif label in rule.classes:
-                found.labelled[row.id] = (outcome, label)
+                found.labelled[one.row.id] = (outcome, label)
             else:
                 found.left_out["label-not-among-classes"] += 1
     return found
@@ -95,7 +98,7 @@ def freeze(found: Candidates, task: Task) -> Cohort:
             series_id=selected.series.id,
             subject=selected.series.uid,
             input_digest=selected.input_digest,
-            layout_digest=selected.layout.digest,
+            layout_digest=selected.layout_digest,
             label=label,
             part=parts[selected.series.patient],
         )
@@ -108,18 +111,19 @@ def freeze(found: Candidates, task: Task) -> Cohort:
     )
 
 
-def _selected(house: House, task: Task, row: SeriesRow) -> Selected | str:
+def _selected(house: House, task: Task, one: Candidate, study: Study) -> Selected | SelectedPlane | str:
     """Select the volume of one series; or say, in a word, why the task does not ask for it."""
-    series = files.described(house.safe, row)
-    failed = failures(task.series, series)
-    if failed:
-        return f"not-wanted:{failed[0]}"
+    if one not in study.taken:
+        return f"not-wanted:{one.failed[0]}" if one.failed else str(study.selection.reason)
+    series = one.series or files.described(house.safe, one.row)
     if series.barred:
         raise SeriesError(Reason.PLACEHOLDER_PATIENT)
-    return select(task.series, series)
+    selected = chosen_input(task, series)
+    check_complete(task.series, one.row.completeness)
+    return selected
 
 
-def _refuse_leaks(inputs: Iterable[Selected]) -> None:
+def _refuse_leaks(inputs: Iterable[Selected | SelectedPlane]) -> None:
     owners: dict[str, set[str]] = defaultdict(set)
     for selected in inputs:
         owners[selected.input_digest].add(selected.series.patient)

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from medflow.deid.keys import new_key, read_key, write_new_key
 from medflow.deid.profile import Profile, default_profile
 from medflow.deid.pseudonyms import Pseudonyms
+from medflow.dicom.pacs import Pacs
 from medflow.domain.audit import AuditEvent
 from medflow.domain.prediction import CodeVersion
 from medflow.errors import ConfigurationError, StateError
@@ -43,6 +44,8 @@ class Places:
     vault_url: str = field(repr=False)
     keys: KeyFiles
     default_issuer: str = ""
+    pacs: tuple[Pacs, ...] = ()
+    """Whom to ask how many objects a series has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,7 @@ class House:
     signer: Signer = field(repr=False)
     code: CodeVersion = field(repr=False)
     outside: Outside
+    pacs: tuple[Pacs, ...] = ()
     made: tuple[str, ...] = ()
     """What was made on first use, in words for the operator."""
 
@@ -138,6 +142,7 @@ def open_house(places: Places, outside: Outside, *, writing: bool = True) -> Hou
         signer=Signer(secrets["audit"]),
         code=code_version(),
         outside=outside,
+        pacs=places.pacs,
         made=made,
     )
 

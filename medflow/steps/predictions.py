@@ -37,6 +37,7 @@ class Said:
             "label": said.label,
             "probabilities": dict(zip(said.classes, said.probabilities, strict=True)),
             "withheld": said.withheld,
+            "completeness": said.completeness,
             "series_digest": said.series_digest,
             "layout_digest": said.layout_digest,
             "input_digest": said.input_digest,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medflow.domain.completeness import Verdict
 from medflow.domain.model import Model
 from medflow.domain.prediction import Prediction
 from medflow.domain.progress import SILENT, Progress
@@ -12,14 +13,15 @@ from medflow.domain.task import Task
 from medflow.errors import Reason, SeriesError, StateError
 from medflow.learning.bundle import Bundle, load_bundle
 from medflow.learning.score import Scorer
+from medflow.steps.candidates import failed_rules, look, record_selections, unmatched
 from medflow.steps.house import House
 from medflow.steps.run import Run, opened
-from medflow.steps.selection import failures, select, voxels_on_grid
+from medflow.steps.selection import check_complete, chosen_input, input_on_grid
 from medflow.steps.settle import Settler
 from medflow.store import files, jobs, models, predictions
 from medflow.store.engine import reading, writing
 from medflow.store.jobs import Job, LeaseLost
-from medflow.store.series import SeriesRow, accepted_series
+from medflow.store.series import SeriesRow
 
 STEP = "score"
 LEASE = 180
@@ -47,6 +49,10 @@ class ScoreReport:
     """Series turned away in this run, by reason."""
     elsewhere: int
     """Series that another worker holds right now."""
+    unmatched: Mapping[str, int]
+    """Studies of a task's modality of which it took no series, by reason; counted once for each model."""
+    failed: Mapping[str, int]
+    """Series of these studies, by each rule of the task that they fail."""
 
     def record(self) -> dict[str, Any]:
         """Write the report as plain values, for `--json` and for flows."""
@@ -58,6 +64,8 @@ class ScoreReport:
             "already": self.already,
             "refused": dict(self.refused),
             "elsewhere": self.elsewhere,
+            "unmatched": dict(self.unmatched),
+            "failed": dict(self.failed),
         }
 
 
@@ -68,6 +76,8 @@ class _Tally:
     already: int = 0
     elsewhere: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    unmatched: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
 
 
 def score(house: House, model: str | None = None, *, progress: Progress = SILENT) -> ScoreReport:
@@ -93,9 +103,11 @@ def score(house: House, model: str | None = None, *, progress: Progress = SILENT
             already=tally.already,
             refused=dict(tally.refused),
             elsewhere=tally.elsewhere,
+            unmatched=dict(tally.unmatched),
+            failed=dict(tally.failed),
         )
         record = report.record()
-        run.detail = {name: record[name] for name in ("models", "scored", "withheld", "refused")}
+        run.detail = {name: record[name] for name in ("models", "scored", "withheld", "refused", "unmatched")}
     return report
 
 
@@ -135,15 +147,16 @@ class _Judge:
             SeriesError: the task cannot use the series, or its stored copy is damaged.
         """
         series = files.described(self.house.safe, row)
-        selected = select(self.bundle.task.series, series)
-        voxels = voxels_on_grid(self.house, self.bundle.task, selected)
+        selected = chosen_input(self.bundle.task, series)
+        check_complete(self.bundle.task.series, row.completeness)
+        voxels = input_on_grid(self.house, self.bundle.task, selected)
         probabilities = self.scorer.probabilities(voxels)
         return Prediction(
             subject=series.uid,
             patient=series.patient,
             series_id=series.id,
             series_digest=series.series_digest,
-            layout_digest=selected.layout.digest,
+            layout_digest=selected.layout_digest,
             input_digest=selected.input_digest,
             model_id=self.model.id,
             model_digest=self.model.model_digest,
@@ -155,6 +168,7 @@ class _Judge:
             code=self.house.code.digest,
             runtime=self.scorer.runtime,
             at=self.house.now(),
+            completeness=(row.completeness or Verdict.QUIET_ONLY).value,
         )
 
 
@@ -163,23 +177,6 @@ def abstention(task: Task, probabilities: tuple[float, ...]) -> str | None:
     if task.abstain_below is not None and max(probabilities) < task.abstain_below:
         return "below-abstention-threshold"
     return None
-
-
-def _wanted(house: House, task: Task, progress: Progress) -> dict[str, SeriesRow]:
-    """Find every accepted series that the task asks for, by its id."""
-    with reading(house.engine) as connection:
-        rows = accepted_series(connection, modality=task.series.modality)
-    wanted = {}
-    progress.start("selecting series", len(rows))
-    for row in rows:
-        progress.advance()
-        try:
-            failed = failures(task.series, files.described(house.safe, row))
-        except SeriesError:  # its copy is damaged: judging it turns it away, on the record
-            failed = ()
-        if not failed:
-            wanted[row.id] = row
-    return wanted
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,7 +192,7 @@ class _Scoring:
         """Offer a job for each series that the model wants, and do those that nobody has done or holds."""
         house = self.run.house
         bundle = load_bundle(house.models / model.folder, model.model_digest)
-        wanted = _wanted(house, bundle.task, self.progress)
+        wanted = self._wanted(bundle.task)
         with writing(house.engine) as connection:
             for series_id in wanted:
                 jobs.offer(connection, step=STEP, subject=series_id, model_digest=model.model_digest, at=house.now())
@@ -214,6 +211,15 @@ class _Scoring:
         leased = sum(job.model_digest == model.model_digest for job in held)
         self.tally.elsewhere += leased
         self.tally.already += len(wanted) - leased - handled
+
+    def _wanted(self, task: Task) -> dict[str, SeriesRow]:
+        """Find every accepted series that the task takes, by its id, and put on record how it chose."""
+        studies = look(self.run.house, task, self.progress).studies
+        record_selections(self.run, studies)
+        asked = [study for study in studies if not study.foreign]
+        self.tally.unmatched.update(unmatched(asked))
+        self.tally.failed.update(failed_rules(asked))
+        return {one.row.id: one.row for study in studies for one in study.taken}
 
     def _claimed(self, model: Model) -> Job | None:
         """Take the lease of the next series that nobody holds."""
@@ -272,4 +278,5 @@ def _audited(prediction: Prediction) -> dict[str, Any]:
         "label": prediction.label,
         "probabilities": [value.hex() for value in prediction.probabilities],
         "withheld": prediction.withheld,
+        "completeness": prediction.completeness,
     }

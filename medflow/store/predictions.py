@@ -26,6 +26,7 @@ PLAIN = (
     "withheld",
     "code",
     "at",
+    "completeness",
 )
 """Fields of a Prediction that are columns as they are."""
 RUNTIME = ("device", "capability", "threads", "batch", "dtype")

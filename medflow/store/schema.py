@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
-from medflow.errors import ConfigurationError
+from medflow.errors import ConfigurationError, IntegrityError
 from medflow.store.engine import (
     MODE,
     SETTING,
@@ -105,6 +105,7 @@ def _upgrade(url: str, folder: str, setting: str) -> None:
                 config = Config(attributes={"connection": connection})
                 config.set_main_option("script_location", str(scripts).replace("%", "%%"))
                 command.upgrade(config, "head")
+                _check_references(connection)
     finally:
         engine.dispose()
 
@@ -113,8 +114,16 @@ def _prepare(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         driver = connection.connection.dbapi_connection
         if driver is not None:
-            driver.cursor().execute("PRAGMA journal_mode = WAL")  # cannot change inside a transaction; is kept
+            # neither can change inside a transaction; the first is kept, the second ends with the connection
+            driver.cursor().execute("PRAGMA journal_mode = WAL")
+            driver.cursor().execute("PRAGMA foreign_keys = OFF")  # a table that others name is changed by copying it
     connection.execution_options(**{MODE: "write"})
+
+
+def _check_references(connection: Connection) -> None:
+    """Make sure, with foreign keys off, that a migration left no row that names what is not there."""
+    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        raise IntegrityError("after the upgrade some rows would name others that are not there; nothing was changed")
 
 
 def _revision(connection: Connection) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, literal, select, update
 
+from medflow.domain.completeness import Completeness, Evidence, Verdict
 from medflow.domain.safe import DeidentifiedSeries, Pseudonym, SeriesUID, StudyUID
 from medflow.domain.series import Modality
 from medflow.errors import Reason
@@ -57,10 +58,20 @@ class SeriesRow:
     superseded_by: str | None
     run: str
     at: datetime
+    completeness: Verdict | None
+    """None where the series was refused, or taken in before there were verdicts."""
+    evidence: tuple[Evidence, ...]
 
 
-def save_series(connection: Connection, safe: DeidentifiedSeries, *, run_id: str, at: datetime) -> bool:
-    """Write an accepted series; False if it was accepted before.
+def save_series(
+    connection: Connection,
+    safe: DeidentifiedSeries,
+    *,
+    completeness: Completeness | None = None,
+    run_id: str,
+    at: datetime,
+) -> bool:
+    """Write an accepted series and the verdict on its completeness; False if it was accepted before.
 
     An older accepted revision (same UID and profile, other source files) becomes superseded by it. A row that turned
     the same files away becomes this one.
@@ -74,7 +85,7 @@ def save_series(connection: Connection, safe: DeidentifiedSeries, *, run_id: str
     revision = connection.scalar(select(func.max(ROW.revision)).where(*same)) or 0
     if older is not None:
         connection.execute(update(tables.series).where(ROW.id == older).values(state="superseded"))
-    _write(connection, _accepted(safe, revision=revision + 1, at=at), run_id)
+    _write(connection, _accepted(safe, completeness, revision=revision + 1, at=at), run_id)
     if older is not None:
         connection.execute(update(tables.series).where(ROW.id == older).values(superseded_by=safe.id))
     return True
@@ -160,8 +171,11 @@ def revisions(connection: Connection, uid: SeriesUID) -> tuple[SeriesRow, ...]:
     return tuple(map(_series, rows))
 
 
-def _accepted(safe: DeidentifiedSeries, *, revision: int, at: datetime) -> dict[str, Any]:
+def _accepted(
+    safe: DeidentifiedSeries, completeness: Completeness | None, *, revision: int, at: datetime
+) -> dict[str, Any]:
     described = safe.descriptors
+    judged = None if completeness is None else completeness.record()
     return {
         "id": safe.id,
         "patient": safe.patient,
@@ -190,6 +204,8 @@ def _accepted(safe: DeidentifiedSeries, *, revision: int, at: datetime) -> dict[
         "revision": revision,
         "superseded_by": None,
         "at": at,
+        "completeness": None if judged is None else judged["verdict"],
+        "evidence": None if judged is None else judged["evidence"],
     }
 
 
@@ -213,4 +229,12 @@ def _listed(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[Serie
 
 
 def _series(row: Row[Any]) -> SeriesRow:
-    return SeriesRow(**{**row._asdict(), "modality": Modality(row.modality)})
+    judged = None
+    if row.completeness is not None:
+        judged = Completeness.from_record({"verdict": row.completeness, "evidence": row.evidence})
+    read = {
+        "modality": Modality(row.modality),
+        "completeness": None if judged is None else judged.verdict,
+        "evidence": () if judged is None else judged.evidence,
+    }
+    return SeriesRow(**{**row._asdict(), **read})

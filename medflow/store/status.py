@@ -16,6 +16,8 @@ class Status:
     series: Mapping[str, int]
     modalities: Mapping[str, int]
     """Accepted series by modality."""
+    completeness: Mapping[str, int]
+    """Accepted series by the verdict on their completeness; "unjudged" were taken in before there were verdicts."""
     reasons: Mapping[str, int]
     """Files by the reason they were set aside for."""
     patients: int
@@ -36,6 +38,8 @@ def status(connection: Connection) -> Status:
     """Count everything, in the caller's one snapshot."""
     standing = tables.series.c.state == "accepted"
     by_modality = select(tables.series.c.modality, func.count()).where(standing).group_by(tables.series.c.modality)
+    verdict = tables.series.c.completeness
+    by_verdict = select(verdict, func.count()).where(standing).group_by(verdict).order_by(verdict)
     patients = select(func.count(tables.series.c.patient.distinct())).where(standing)
     withheld = select(func.count()).where(tables.prediction.c.withheld.is_not(None))
     by_reason = _by(connection, tables.file.c.reason)
@@ -43,6 +47,7 @@ def status(connection: Connection) -> Status:
         files=_by(connection, tables.file.c.state),
         series=_by(connection, tables.series.c.state),
         modalities={str(name): number for name, number in connection.execute(by_modality.order_by("modality"))},
+        completeness={str(name or "unjudged"): number for name, number in connection.execute(by_verdict)},
         reasons=by_reason,
         patients=connection.scalar(patients) or 0,
         labels=connection.scalar(select(func.count()).select_from(tables.label)) or 0,

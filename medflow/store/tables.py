@@ -17,6 +17,7 @@ from sqlalchemy import (
     text,
 )
 
+from medflow.domain.completeness import Verdict
 from medflow.domain.model import Stage
 from medflow.domain.series import FileState, Modality
 from medflow.domain.task import Level, Part
@@ -34,7 +35,10 @@ REPEATABLE = "repeatable"
 """Marks (in `Table.info`) a table where inserting what is there already changes nothing, and is no error."""
 
 
-def one_of(column: str, values: type[FileState | Modality | Level | Part | Stage] | tuple[str, ...]) -> CheckConstraint:
+Words = type[FileState | Level | Modality | Part | Stage | Verdict] | tuple[str, ...]
+
+
+def one_of(column: str, values: Words) -> CheckConstraint:
     """Let a column hold one of a few words."""
     words = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({words})", name=column)
@@ -130,7 +134,10 @@ series = Table(
     Column("superseded_by", Text, ForeignKey("series.id")),
     Column("run", Text, ForeignKey("run.id"), nullable=False),
     Column("at", Instant, nullable=False),
+    Column("completeness", Text),
+    Column("evidence", JSON(none_as_null=True)),
     UniqueConstraint("source_digest", "profile_digest", name="natural_key"),
+    one_of("completeness", Verdict),
     one_of("modality", Modality),
     one_of("state", SERIES_STATES),
     CheckConstraint("(state IN ('withheld', 'refused')) = (reason IS NOT NULL)", name="reason"),
@@ -260,6 +267,7 @@ prediction = Table(
     Column("batch", Integer, nullable=False),
     Column("dtype", Text, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("completeness", Text),
     UniqueConstraint("subject", "input_digest", "model_digest", "grid_digest", "generation", name="natural_key"),
     Index(None, "series_id"),
     Index(None, "model_id"),
@@ -275,6 +283,29 @@ probability = Table(
     Column("class", Text, key="name", nullable=False),
     Column("value", Double, nullable=False),
     CheckConstraint("value >= 0 AND value <= 1", name="value"),
+)
+
+selection = Table(
+    "selection",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("task_digest", Text, nullable=False),
+    Column("study", Text, nullable=False),
+    Column("candidates_digest", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("chosen", Text, ForeignKey("series.id")),
+    Column("reason", ReasonCode),
+    Column("detail", Text, nullable=False),
+    Column("candidates", Integer, nullable=False),
+    Column("failures", JSON, nullable=False),
+    Column("run", Text, ForeignKey("run.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("task_digest", "study", "candidates_digest", name="natural_key"),
+    CheckConstraint("(chosen IS NULL) = (reason IS NOT NULL)", name="reason"),
+    CheckConstraint("candidates > 0", name="candidates"),
+    Index(None, "study"),
+    Index(None, "chosen"),
+    info={REPEATABLE: True},
 )
 
 audit = Table(
@@ -304,5 +335,5 @@ audit_head = Table(
     CheckConstraint("id = 1", name="single"),
 )
 
-APPEND_ONLY = (audit, code_version, example, label, prediction, probability)
+APPEND_ONLY = (audit, code_version, example, label, prediction, probability, selection)
 """Tables whose rows are never changed or removed: triggers refuse it."""

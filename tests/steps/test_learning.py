@@ -8,6 +8,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from medflow.domain.series import Modality
 from medflow.domain.task import SeriesRule, Task
 from medflow.errors import BatchError, IntegrityError, SeriesError, StateError
 from medflow.steps.audit import events, verify
@@ -17,8 +18,9 @@ from medflow.steps.labels import import_labels
 from medflow.steps.models import listed as listed_models
 from medflow.steps.models import promote
 from medflow.steps.predictions import listed
+from medflow.steps.rules import failures
 from medflow.steps.score import ScoreReport, score
-from medflow.steps.selection import failures, select
+from medflow.steps.selection import select
 from medflow.steps.train import train
 from medflow.store import jobs
 from medflow.store.engine import reading, writing
@@ -114,11 +116,11 @@ def test_what_a_killed_worker_held_is_not_scored_twice_nor_lost(
 
 
 def test_a_stack_that_lost_a_slice_is_refused_and_not_overlooked_for_being_short(
-    trained: House, ball_task: Task, tmp_path: Path
+    trained: House, tmp_path: Path
 ) -> None:
     write_series(tmp_path / "gap", patient="PAT-904", slices=(0, 1, 2, 4, 5, 6, 7))
     ingest(trained, tmp_path / "gap", source=EXPORT)
-    rule = replace(ball_task.series, minimum_slices=6)
+    rule = SeriesRule(modality=Modality.CT, minimum_slices=6)
 
     with reading(trained.engine) as connection:
         (row,) = [one for one in accepted_series(connection) if one.layouts > 1]
@@ -210,7 +212,7 @@ def test_a_promoted_version_speaks_and_the_older_one_retires(trained: House, bal
 
 
 def test_a_task_that_wants_nothing_here_trains_nothing(trained: House, ball_task: Task) -> None:
-    rule = SeriesRule(modality=ball_task.series.modality, body_parts=("KNEE",))
+    rule = SeriesRule(modality=Modality.CT, body_parts=("KNEE",))
 
     with pytest.raises(BatchError):
         train(trained, replace(ball_task, series=rule))

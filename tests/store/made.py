@@ -13,7 +13,9 @@ from medflow.domain.layout import IntensityFacts, Layout, Place
 from medflow.domain.model import Model
 from medflow.domain.prediction import CodeVersion, Prediction, Runtime
 from medflow.domain.safe import DeidentifiedSeries, Descriptors, Pseudonym, SeriesUID, StoredFile, StudyUID
+from medflow.domain.selection import Selection
 from medflow.domain.series import Modality
+from medflow.errors import Reason
 from medflow.store.audit import Signer
 from medflow.store.engine import MODE, connected
 from medflow.store.models import save_code, save_model
@@ -118,6 +120,19 @@ def a_prediction(
         code=CODE.digest,
         runtime=Runtime(device="cpu", capability="AVX512", threads=2, batch=1, dtype="float32"),
         at=NOON + timedelta(seconds=generation),
+        completeness="quiet-only",
+    )
+
+
+def a_selection(series: DeidentifiedSeries, *, chosen: bool = True) -> Selection:
+    """A study of two series, of which a task took `series`, or neither."""
+    return Selection(
+        task_digest=hexed("task"),
+        study=series.study,
+        rule="most-slices",
+        failures={series.id: () if chosen else ("derived",), "ser_other": ("kernels", "contrast")},
+        chosen=(series.id,) if chosen else (),
+        reason=None if chosen else Reason.NO_MATCHING_SERIES,
     )
 
 

@@ -24,8 +24,9 @@ from medflow.store.labels import LabelRow, add_labels
 from medflow.store.models import save_model
 from medflow.store.predictions import save_prediction
 from medflow.store.schema import check_current, exists, is_current, upgrade, upgrade_vault
+from medflow.store.selections import save_selection
 from tests.conftest import Database, PostgresServer
-from tests.store.made import NOON, RUN, SIGNER, a_house, a_model, a_prediction, an_event, hexed
+from tests.store.made import NOON, RUN, SIGNER, a_house, a_model, a_prediction, a_selection, an_event, hexed
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 BOTH = pytest.mark.parametrize("metadata", [tables.metadata, vault_tables.metadata], ids=["main", "vault"])
@@ -124,6 +125,7 @@ def full(engine: Engine) -> Engine:
         row = LabelRow(level=Level.SERIES, subject=series.uid, name="n", value="yes", source="s", version="1")
         add_labels(connection, [row], run_id=RUN, at=NOON)
         save_prediction(connection, a_prediction(series, model))
+        save_selection(connection, a_selection(series), run_id=RUN, at=NOON)
         append(connection, an_event(), SIGNER)
     return engine
 
@@ -199,7 +201,7 @@ def test_a_database_of_another_shape_is_refused_with_advice(engine: Engine, chan
 
 
 def test_a_newer_schema_and_the_other_database_are_not_upgraded(database: Database) -> None:
-    with pytest.raises(ConfigurationError, match=r"schema \(main_0001\) .* are not one"):
+    with pytest.raises(ConfigurationError, match=r"schema \(main_0002\) .* are not one"):
         upgrade_vault(database.url)
     with pytest.raises(ConfigurationError, match=r"schema \(vault_0001\) .* are not one"):
         upgrade(database.vault_url)
@@ -218,12 +220,12 @@ def test_a_database_of_an_older_shape_is_refused_with_advice(
     check_current(engine)
     newer = tmp_path / "newer" / "medflow_schemas"
     shutil.copytree(SCHEMAS, newer)
-    second = newer / "migrations" / "main" / "versions" / "0002_second.py"
-    second.write_text("revision, down_revision = 'main_0002', 'main_0001'\ndef upgrade(): pass\n")
+    later = newer / "migrations" / "main" / "versions" / "9999_later.py"
+    later.write_text("revision, down_revision = 'main_9999', 'main_0002'\ndef upgrade(): pass\n")
     monkeypatch.syspath_prepend(newer.parent)
     monkeypatch.delitem(sys.modules, "medflow_schemas", raising=False)
 
-    with pytest.raises(ConfigurationError, match=r"older schema \(main_0001\): run `medflow db upgrade`"):
+    with pytest.raises(ConfigurationError, match=r"older schema \(main_0002\): run `medflow db upgrade`"):
         check_current(engine)
     upgrade(engine.url.render_as_string(hide_password=False))
     check_current(engine)

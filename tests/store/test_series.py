@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import Engine
 
+from medflow.domain.completeness import Completeness, Evidence, Verdict
 from medflow.domain.safe import SeriesUID, series_id
 from medflow.domain.series import Modality
 from medflow.errors import Reason, StateError
@@ -168,3 +169,31 @@ def test_an_instant_keeps_its_microseconds_and_comes_back_in_utc(running: Engine
         (row,) = accepted_series(connection)
     assert row.at == elsewhere
     assert row.at.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_the_verdict_on_a_series_is_read_with_its_evidence(engine: Engine, verdict: Verdict) -> None:
+    evidence = (Evidence(source="PACS", announced=3, found=2), Evidence(source="geometry", announced=2, found=2))
+    with writing(engine) as connection:
+        a_run(connection)
+        judged = Completeness(verdict=verdict, evidence=evidence)
+        save_series(connection, a_series(), completeness=judged, run_id=RUN, at=NOON)
+
+    with reading(engine) as connection:
+        row = series_row(connection, a_series().id)
+    assert (row.completeness, row.evidence) == (verdict, evidence)
+
+
+def test_a_later_revision_has_a_verdict_of_its_own(engine: Engine) -> None:
+    with writing(engine) as connection:
+        a_run(connection)
+        for name, verdict in (("a", Verdict.CONTRADICTED), ("b", Verdict.PROVEN)):
+            judged = Completeness(verdict=verdict)
+            save_series(connection, a_series(name), completeness=judged, run_id=RUN, at=NOON)
+
+    with reading(engine) as connection:
+        rows = revisions(connection, a_series().uid)
+    assert [(row.state, row.completeness) for row in rows] == [
+        ("superseded", Verdict.CONTRADICTED),
+        ("accepted", Verdict.PROVEN),
+    ]

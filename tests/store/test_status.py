@@ -29,6 +29,7 @@ def test_rows_are_counted_by_state(engine: Engine) -> None:
         counted = status(connection)
 
     assert (counted.files, counted.reasons) == ({"quarantined": 1}, {"empty-file": 1})
+    assert counted.completeness == {"unjudged": 1}
     assert (counted.series, counted.modalities, counted.patients) == ({"accepted": 1}, {"CT": 1}, 1)
     assert (counted.models, counted.predictions, counted.withheld) == ({"candidate": 1}, 1, 0)
     assert (counted.runs, counted.jobs, counted.labels, counted.events) == ({"open": 1}, {}, 0, 1)
