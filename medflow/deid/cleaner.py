@@ -19,6 +19,7 @@ from medflow.deid.original import (
     packed,
     pointers_of,
     public_vr,
+    table_of,
     text_of,
     texts_of,
 )
@@ -76,6 +77,15 @@ SOP_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.128": "p",
     "1.2.840.10008.5.1.4.1.1.130": "P",
     "1.2.840.10008.5.1.4.1.1.128.1": "L",
+    "1.2.840.10008.5.1.4.1.1.1": "r",
+    "1.2.840.10008.5.1.4.1.1.1.1": "d",
+    "1.2.840.10008.5.1.4.1.1.1.1.1": "d",
+    "1.2.840.10008.5.1.4.1.1.1.2": "g",
+    "1.2.840.10008.5.1.4.1.1.1.2.1": "g",
+    "1.2.840.10008.5.1.4.1.1.77.1.5.1": "o",
+    "1.2.840.10008.5.1.4.1.1.77.1.5.2": "o",
+    "1.2.840.10008.5.1.4.1.1.77.1.5.5": "w",
+    "1.2.840.10008.5.1.4.1.1.77.1.5.6": "w",
 }
 """SOP class -> the letter of its IOD in `tables/types.tsv`."""
 
@@ -145,6 +155,9 @@ class Cleaner:
         if vr in TEXT_VRS:
             values = self.texts(original, vr, treatment) if _is_text(original) else []
             return text_element(tag, vr, *values) if any(values) else None
+        if treatment.rule == "lut":
+            table = table_of(original)
+            return None if table is None else Clean(tag=tag, vr="OW", value=table)  # US has no room for 65536 entries
         value = pointers_of(original) if vr == "AT" else self.numbers(original, vr)
         return None if value is None else Clean(tag=tag, vr=vr, value=value)
 

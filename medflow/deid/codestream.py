@@ -6,6 +6,10 @@ import struct
 from medflow.errors import Reason, SeriesError
 
 SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
+FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3})
+ADOBE = re.compile(rb"\xff\xee\0\x0eAdobe.{6}([\0-\2])", re.DOTALL)
+"""The application segment that says into which colour space the components go; version and flags say nothing here."""
+COLOURS = 3
 NEXT_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 SOC, SOT, SOD, EOC, COMMENT, LENGTHS = b"\xff\x4f", 0xFF90, 0xFF93, b"\xff\xd9", 0xFF64, 0xFF55
 BOX = b"jP\x20\x20"
@@ -28,18 +32,21 @@ def without_comments(frame: bytes) -> bytes:
 
 
 def _jpeg(frame: bytes) -> bytes:
-    """Follow the segments of ITU-T T.81 and T.87 to the end of the image."""
+    """Follow the segments of ITU-T T.81 and T.87 to the end of the image.
+
+    Of a colour image the colour transform of an Adobe segment stays, for decoders go by it.
+    """
     kept = [frame[:2]]
+    transform = b""
     at = 2
     while True:
-        while frame[at] == 0xFF and frame[at + 1] == 0xFF:  # noqa: PLR2004
-            at += 1
-        if frame[at] != 0xFF:  # noqa: PLR2004
-            raise SeriesError(Reason.DAMAGED_PIXELS, "codestream")
-        marker = frame[at + 1]
+        marker, at = _marker(frame, at)
         if marker == EOI:
             return b"".join((*kept, frame[at : at + 2]))
         end = at + 2 + struct.unpack_from(">H", frame, at + 2)[0]
+        transform = _transform(frame[at:end]) or transform
+        if marker in FRAMES and frame[at + 9] == COLOURS:
+            kept.insert(1, transform)
         if marker != COM and not 0xE0 <= marker <= 0xEF:  # noqa: PLR2004
             kept.append(frame[at:end])
         if marker == SOS:
@@ -49,6 +56,21 @@ def _jpeg(frame: bytes) -> bytes:
             kept.append(frame[end : following.start()])
             end = following.start()
         at = end
+
+
+def _marker(frame: bytes, at: int) -> tuple[int, int]:
+    """Read the marker at `at`, and say where it stands behind the bytes that fill up before it."""
+    while frame[at] == 0xFF and frame[at + 1] == 0xFF:  # noqa: PLR2004
+        at += 1
+    if frame[at] != 0xFF:  # noqa: PLR2004
+        raise SeriesError(Reason.DAMAGED_PIXELS, "codestream")
+    return frame[at + 1], at
+
+
+def _transform(segment: bytes) -> bytes:
+    """Write an Adobe segment anew, with nothing of it but its colour transform; empty for any other segment."""
+    adobe = ADOBE.fullmatch(segment)
+    return b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + adobe[1] if adobe else b""
 
 
 def _jpeg2000(frame: bytes) -> bytes:

@@ -7,6 +7,7 @@ from pydicom.datadict import keyword_for_tag
 
 from medflow.deid.cleaner import DAMAGE
 from medflow.deid.pseudonyms import Pseudonyms
+from medflow.dicom.content import open_content
 from medflow.dicom.hush import hushed
 from medflow.domain.safe import Identity, SeriesUID, StudyUID
 from medflow.domain.series import Series
@@ -89,8 +90,8 @@ def identity_of(series: Series, pseudonyms: Pseudonyms, source_digest: str) -> I
 def _modules(series: Series) -> dict[str, Any]:
     wanted = set(MODULES)
     try:
-        with hushed():
-            dataset = dcmread(series.instances[0].file.path, stop_before_pixels=True, force=True)
+        with hushed(), open_content(series.instances[0].file) as content:
+            dataset = dcmread(content.stream, stop_before_pixels=True, force=True)
             kept = Dataset()
             kept.update(
                 {

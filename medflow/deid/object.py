@@ -14,8 +14,9 @@ from medflow.deid.encode import Clean, encoded, header, padded, text_element
 from medflow.deid.original import text_of
 from medflow.deid.pixels import Integers, Pixels, compressed_pixels, native_pixels
 from medflow.deid.pseudonyms import Pseudonyms
+from medflow.dicom.content import read_content
 from medflow.dicom.hush import hushed
-from medflow.dicom.pixels import stored_values
+from medflow.dicom.pixels import stored_samples, stored_values
 from medflow.domain.series import SourceFile
 from medflow.errors import Reason, SeriesError
 
@@ -38,7 +39,7 @@ class Opened:
     syntax: UID
     """The transfer syntax that the de-identified file will have."""
     frames: Integers = field(repr=False)
-    """Decoded stored values (frame, row, column)."""
+    """Decoded stored values (frame, row, column); of a planar image (frame, row, column, sample)."""
 
 
 def read_bytes(file: SourceFile, sha256: str) -> bytes:
@@ -48,7 +49,7 @@ def read_bytes(file: SourceFile, sha256: str) -> bytes:
         SeriesError: the file cannot be read, or changed since.
     """
     try:
-        content = file.path.read_bytes()
+        content = read_content(file)
     except OSError:
         raise SeriesError(Reason.UNREADABLE_FILE) from None
     if hashlib.sha256(content).hexdigest() != sha256:
@@ -56,8 +57,8 @@ def read_bytes(file: SourceFile, sha256: str) -> bytes:
     return content
 
 
-def opened(content: bytes) -> Opened:
-    """Parse an original and decode its frames.
+def opened(content: bytes, *, planar: bool = False) -> Opened:
+    """Parse an original and decode its frames; grey ones only, unless it is a planar image.
 
     Raises:
         SeriesError: a header or pixels that cannot be read, or pictures that may hold text.
@@ -66,7 +67,7 @@ def opened(content: bytes) -> Opened:
         with hushed():
             dataset = dcmread(BytesIO(content), force=True)
             withhold_text(dataset)
-            frames = stored_values(dataset)
+            frames = stored_samples(dataset) if planar else stored_values(dataset)
     except (*DAMAGE, struct.error):
         raise SeriesError(Reason.DAMAGED_HEADER) from None
     return Opened(dataset=dataset, syntax=_syntax(dataset), frames=frames)

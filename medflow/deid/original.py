@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 from pydicom import DataElement, Dataset
@@ -124,6 +125,18 @@ def packed(vr: str, numbers: Sequence[float]) -> bytes | None:
         return struct.pack(f"<{len(whole)}{NUMBER_FORMATS[vr]}", *whole)
     except (struct.error, OverflowError, ValueError):
         return None
+
+
+def table_of(element: Original) -> bytes | None:
+    """Read the 16-bit entries of a look-up table as little endian bytes; None unless they rise or fall throughout.
+
+    Tables for looking at images do, and bytes that say something else do not.
+    """
+    numbers = numbers_of(element, "US")
+    if not numbers:
+        return None
+    steps = [later - earlier for earlier, later in pairwise(numbers)]
+    return None if min(steps, default=0) < 0 < max(steps, default=0) else packed("US", numbers)
 
 
 def pointers_of(element: Original) -> bytes | None:

@@ -12,7 +12,9 @@ from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.uid import UID, RLELossless
 
 from medflow.deid.codestream import without_comments
+from medflow.dicom.pixels import stored_samples
 from medflow.domain.layout import Layout
+from medflow.domain.planefacts import PlaneFacts
 from medflow.errors import Reason, SeriesError
 
 Integers = NDArray[np.integer]
@@ -62,9 +64,12 @@ def native_pixels(dataset: Dataset, *, little: bool, implicit: bool) -> Pixels:
 def compressed_pixels(dataset: Dataset, syntax: UID, frames: Integers) -> Pixels:
     """Copy compressed frames, one fragment each with a new offset table; comments inside them are left out.
 
-    RLE has no end mark, so bytes could ride behind its last run: its frames are packed anew from `frames`.
+    `frames` are the decoded values, with a fourth axis of samples where the image is planar. RLE has no end mark, so
+    bytes could ride behind its last run: its frames are packed anew from `frames`.
     """
     if syntax == RLELossless:
+        if dataset.PhotometricInterpretation.startswith("YBR"):  # `frames` are red, green and blue
+            raise SeriesError(Reason.UNSUPPORTED_TRANSFER_SYNTAX, "PhotometricInterpretation")
         dtype = f"u{dataset.BitsAllocated // 8}"
         packed = [_packed(frame.astype(dtype, casting="unsafe"), dataset) for frame in frames]
     else:
@@ -73,7 +78,10 @@ def compressed_pixels(dataset: Dataset, syntax: UID, frames: Integers) -> Pixels
         packed = [without_comments(frame) for frame in read]
     if len(packed) != len(frames):
         raise SeriesError(Reason.DAMAGED_PIXELS, "frames")
-    return Pixels(value=encapsulate(packed, has_bot=True), vr="OB", encapsulated=True, stray=0, trailing=0)
+    value = encapsulate(packed, has_bot=True)
+    if dataset.SamplesPerPixel > 1 and not np.array_equal(_decoded(dataset, value), frames):
+        raise SeriesError(Reason.DAMAGED_PIXELS, "colours")  # the decoder went by something that may not stay
+    return Pixels(value=value, vr="OB", encapsulated=True, stray=0, trailing=0)
 
 
 def frame_digests(layouts: Iterable[Layout], file: int, frames: Integers) -> dict[tuple[int, int], str]:
@@ -88,16 +96,26 @@ def frame_digests(layouts: Iterable[Layout], file: int, frames: Integers) -> dic
     return found
 
 
-def frame_digest(values: Integers) -> str:
-    """Name stored values (row, column) by SHA-256, whatever type holds them.
+def plane_digests(planes: Iterable[PlaneFacts], file: int, frames: Integers) -> dict[int, str]:
+    """Name the decoded values (frame, row, column, sample) behind each plane that `file` holds: plane -> SHA-256."""
+    return {
+        which: frame_digest(frames[plane.frame] if plane.samples > 1 else frames[plane.frame, :, :, 0])
+        for which, plane in enumerate(planes)
+        if plane.file == file
+    }
 
-    Canonical bytes: a line "medflow/frame/1 <rows> <columns> <bytes of a value>", then the values row by row as
-    signed little endian integers of the smallest of 2, 4 and 8 bytes that holds them all.
+
+def frame_digest(values: Integers) -> str:
+    """Name stored values (row, column) or (row, column, sample) by SHA-256, whatever type holds them.
+
+    Canonical bytes: a line "medflow/frame/1 <rows> <columns> <bytes of a value>", with the samples of a pixel behind
+    the columns where there are several; then the values row by row as signed little endian integers of the smallest
+    of 2, 4 and 8 bytes that holds them all.
     """
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     size = next(size for size in (2, 4, 8) if -(1 << 8 * size - 1) <= low and high < 1 << 8 * size - 1)
-    rows, columns = values.shape
-    name = hashlib.sha256(f"medflow/frame/1 {rows} {columns} {size}\n".encode("ascii"))
+    shape = " ".join(map(str, values.shape))
+    name = hashlib.sha256(f"medflow/frame/1 {shape} {size}\n".encode("ascii"))
     name.update(np.ascontiguousarray(values, f"<i{size}").data)
     return name.hexdigest()
 
@@ -122,17 +140,27 @@ def _without_stray_bits(stored: Integers, dataset: Dataset) -> tuple[Integers, i
     return stored, stray
 
 
+def _decoded(dataset: Dataset, value: bytes) -> Integers:
+    """Decode the frames that will be written."""
+    written = dataset.group_dataset(0x0028)
+    written.file_meta = dataset.file_meta
+    written.PixelData = value
+    return stored_samples(written)
+
+
 def _packed(frame: Integers, dataset: Dataset) -> bytes:
+    samples = int(dataset.SamplesPerPixel)
     return bytes(
         RLELosslessEncoder.encode(
             frame,
             rows=dataset.Rows,
             columns=dataset.Columns,
-            samples_per_pixel=1,
+            samples_per_pixel=samples,
+            planar_configuration=0,
             bits_allocated=dataset.BitsAllocated,
             bits_stored=dataset.BitsAllocated,
             pixel_representation=0,
-            photometric_interpretation="MONOCHROME2",
+            photometric_interpretation="MONOCHROME2" if samples == 1 else "RGB",
             number_of_frames=1,
         )
     )

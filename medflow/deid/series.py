@@ -4,18 +4,30 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset  # noqa: TC002  (one of the few names here that are only types)
 
 from medflow.deid.dataset import Bodies, Person
-from medflow.deid.describe import descriptors
+from medflow.deid.describe import contrast_given, descriptors
 from medflow.deid.folder import being_written, placed, write_file
 from medflow.deid.object import Opened, deidentified_file, opened, read_bytes
 from medflow.deid.original import encodings_of, text_of
-from medflow.deid.pixels import frame_digests
+from medflow.deid.pixels import Integers, frame_digests, plane_digests
 from medflow.deid.profile import Profile
 from medflow.deid.pseudonyms import Pseudonyms
+from medflow.deid.text import suspected_text
+from medflow.dicom.content import sha256_of
 from medflow.domain.layout import IntensityFacts, Layout
-from medflow.domain.safe import DeidentifiedSeries, Descriptors, SeriesUID, StoredFile, StudyUID, series_digest
+from medflow.domain.planefacts import PlaneFacts
+from medflow.domain.safe import (
+    DeidentifiedSeries,
+    Descriptors,
+    SeriesUID,
+    StoredFile,
+    StudyUID,
+    planar_series_digest,
+    series_digest,
+)
 from medflow.domain.series import Series
 from medflow.errors import Reason, SeriesError
 
@@ -31,16 +43,15 @@ class Source:
 
 
 def source_sha256s(series: Series) -> tuple[str, ...]:
-    """Hash the bytes of each original file, in the order of the series' instances.
+    """Hash what each original file holds, however it is packed, in the order of the series' instances.
 
     Raises:
-        SeriesError: a file cannot be read.
+        SeriesError: a file cannot be read, or changed since it was listed.
     """
     found = []
     for file in series.files():
         try:
-            with file.path.open("rb") as content:
-                found.append(hashlib.file_digest(content, "sha256").hexdigest())
+            found.append(sha256_of(file))
         except OSError:
             raise SeriesError(Reason.UNREADABLE_FILE) from None
     return tuple(found)
@@ -51,6 +62,7 @@ def deidentify_series(  # noqa: PLR0913  (the boundary: everything that decides 
     layouts: tuple[Layout, ...],
     facts: IntensityFacts,
     *,
+    planes: tuple[PlaneFacts, ...] = (),
     pseudonyms: Pseudonyms,
     profile: Profile,
     source: Source,
@@ -59,7 +71,8 @@ def deidentify_series(  # noqa: PLR0913  (the boundary: everything that decides 
 ) -> DeidentifiedSeries:
     """Write the de-identified copy of a series below `root` and say what it is; the same again leaves it as it is.
 
-    `layouts` and `sha256s` follow the order of `series.instances`, and so do the files that are written.
+    `layouts` or `planes` (the other is empty) and `sha256s` follow the order of `series.instances`, and so do the files
+    that are written.
 
     Raises:
         SeriesError: the series is damaged, changed while it was read, or may show text; nothing is left of it.
@@ -70,10 +83,13 @@ def deidentify_series(  # noqa: PLR0913  (the boundary: everything that decides 
     uid = SeriesUID(pseudonyms.uid(series.series_instance_uid))
     with being_written(root / study / uid) as folder:
         writing = Writing(
-            bodies=Bodies(pseudonyms=pseudonyms, profile=profile, person=person), layouts=layouts, folder=folder
+            bodies=Bodies(pseudonyms=pseudonyms, profile=profile, person=person),
+            layouts=layouts,
+            planes=planes,
+            folder=folder,
         )
         for file, sha256 in zip(series.files(), sha256s, strict=True):
-            writing.add(opened(read_bytes(file, sha256)))
+            writing.add(opened(read_bytes(file, sha256), planar=bool(planes)))
         safe = DeidentifiedSeries(
             patient=patient,
             barred=barred,
@@ -84,10 +100,11 @@ def deidentify_series(  # noqa: PLR0913  (the boundary: everything that decides 
             facts=facts,
             descriptors=writing.described(source.site),
             files=tuple(writing.files),
-            series_digest=series_digest(layouts, writing.frame_digests(), facts),
+            series_digest=writing.series_digest(facts),
             source_digest=pseudonyms.source_digest(sha256s),
             profile_digest=profile.digest,
             folder=folder,
+            planes=planes,
         )
         return placed(safe, root)
 
@@ -95,19 +112,31 @@ def deidentify_series(  # noqa: PLR0913  (the boundary: everything that decides 
 class Writing:
     """A series on its way to disk: files written so far, and what their frames decoded to."""
 
-    def __init__(self, *, bodies: Bodies, layouts: tuple[Layout, ...], folder: Path) -> None:
+    def __init__(
+        self, *, bodies: Bodies, layouts: tuple[Layout, ...], planes: tuple[PlaneFacts, ...], folder: Path
+    ) -> None:
         self.files: list[StoredFile] = []
         self._bodies = bodies
         self._layouts = layouts
+        self._planes = planes
         self._folder = folder
         self._frames: dict[tuple[int, int], str] = {}
+        self._plane_frames: dict[int, str] = {}
         self._first: tuple[Dataset, str] | None = None
+        self._contrast = False
 
     def add(self, original: Opened) -> None:
-        """Clean and write the next object."""
+        """Clean and write the next object.
+
+        Text is common in projections, and no header speaks of it reliably, so each of their frames is looked at.
+        """
+        if self._planes:
+            withhold_suspected_text(original.frames)
+            self._plane_frames |= plane_digests(self._planes, len(self.files), original.frames)
         if self._first is None:
             serial_number = text_of(original.dataset.get_item(SERIAL_NUMBER), encodings_of(original.dataset))
             self._bodies.start(original.dataset)
+            self._contrast = contrast_given(original.dataset)
             self._first = self._bodies.cleaned(original.dataset), serial_number
         self._frames |= frame_digests(self._layouts, len(self.files), original.frames)
         content = deidentified_file(original, self._bodies)
@@ -115,12 +144,13 @@ class Writing:
         write_file(self._folder / name, content)
         self.files.append(StoredFile(name=name, sha256=hashlib.sha256(content).hexdigest()))
 
-    def frame_digests(self) -> tuple[tuple[str, ...], ...]:
-        """Give the digests of all slices, by layout and place."""
-        return tuple(
-            tuple(self._frames[which, place] for place in range(len(layout.places)))
-            for which, layout in enumerate(self._layouts)
-        )
+    def series_digest(self, facts: IntensityFacts) -> str:
+        """Name what was written by all that a network could see of it."""
+        if self._planes:
+            return planar_series_digest(self._planes, tuple(self._plane_frames[n] for n in range(len(self._planes))))
+        slices = (range(len(layout.places)) for layout in self._layouts)
+        frames = tuple(tuple(self._frames[which, place] for place in places) for which, places in enumerate(slices))
+        return series_digest(self._layouts, frames, facts)
 
     def described(self, site: str) -> Descriptors:
         """Describe the series by its first object."""
@@ -132,4 +162,16 @@ class Writing:
             code=self._bodies.pseudonyms.code("device", serial_number) if serial_number else "",
             site=site,
             head=self._bodies.head,
+            contrast=self._contrast,
         )
+
+
+def withhold_suspected_text(frames: Integers) -> None:
+    """Refuse planar images (frame, row, column, sample) in which text may be burned.
+
+    Raises:
+        SeriesError: a frame is suspected.
+    """
+    samples = (sample for frame in frames for sample in np.moveaxis(frame, -1, 0))
+    if any(map(suspected_text, samples)):  # each colour by itself: a letter may be as bright as what is around it
+        raise SeriesError(Reason.BURNED_IN_TEXT, "PixelData")

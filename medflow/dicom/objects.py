@@ -1,10 +1,10 @@
-"""What kind of DICOM object a file holds: an image of a CT, an MR or a PET, or something that is set aside."""
+"""What kind of DICOM object a file holds: a slice of a CT, MR or PET, a planar image, or what is set aside."""
 
 from medflow.dicom.files import MEDIA_DIRECTORY
 from medflow.dicom.header import Header
-from medflow.dicom.syntaxes import is_read
+from medflow.dicom.syntaxes import is_read, unsupported
 from medflow.dicom.tags import Tag
-from medflow.domain.series import FileState, Modality
+from medflow.domain.series import VOLUMES, FileState, Modality
 from medflow.errors import Reason, SeriesError
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -28,13 +28,19 @@ OTHER_CLASSES = (
     f"{STORAGE}66",  # segmentation and other derived objects
     f"{STORAGE}481.2",  # RT dose
 )
-PLANAR_CLASSES = (
-    *(
-        f"{STORAGE}{number}"
-        for number in ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "12.1", "12.2", "481.1")
-    ),
-    *(f"{STORAGE}77.1.5.{number}" for number in (1, 2, 5, 6)),  # ophthalmic photographs
-)
+RADIOGRAPHS = {
+    f"{STORAGE}1": Modality.CR,
+    f"{STORAGE}1.1": Modality.DX,
+    f"{STORAGE}1.1.1": Modality.DX,
+    f"{STORAGE}1.2": Modality.MG,
+    f"{STORAGE}1.2.1": Modality.MG,
+}
+PHOTOGRAPHS = {f"{STORAGE}77.1.5.{number}": Modality.OP for number in (1, 2, 5, 6)}
+"""Ophthalmic photographs of 8 and 16 bits, and wide field ones."""
+PLANAR_CLASSES = RADIOGRAPHS | PHOTOGRAPHS
+FOR_PROCESSING = frozenset({f"{STORAGE}1.1.1", f"{STORAGE}1.2.1"})
+OTHER_PLANAR_CLASSES = tuple(f"{STORAGE}{number}" for number in ("1.3", "1.3.1", "12.1", "12.2", "481.1"))
+"""Intra-oral, angiographic, fluoroscopic and portal images."""
 PLANAR_MODALITIES = frozenset({"CR", "DX", "MG", "IO", "PX", "OP", "RG", "RF", "XA", "RTIMAGE"})
 OTHER_MODALITIES = frozenset({"NM", "SEG", "RTDOSE"})
 
@@ -48,10 +54,14 @@ IGNORED = frozenset(
         Reason.OTHER_MODALITY,
         Reason.COLOUR_IMAGE,
         Reason.RESENT,
-        Reason.ARCHIVE_NOT_OPENED,
+        Reason.ARCHIVE_WITHOUT_IMAGES,
     }
 )
 """Reasons for which nobody needs to look at a file; every other one quarantines it."""
+
+
+GREY = frozenset({"", "MONOCHROME1", "MONOCHROME2"})
+"""What may be said of a grey image; saying nothing is judged with the rest of its pixel module."""
 
 
 def state_for(reason: Reason) -> FileState:
@@ -59,8 +69,8 @@ def state_for(reason: Reason) -> FileState:
     return FileState.IGNORED if reason in IGNORED else FileState.QUARANTINED
 
 
-def volume_modality(meta: Header, header: Header, transfer_syntax_uid: str) -> Modality:
-    """Tell which modality's volumes an object belongs to.
+def image_modality(meta: Header, header: Header, transfer_syntax_uid: str) -> Modality:
+    """Tell which modality's images an object belongs to: the planar ones become planes, and no other does.
 
     Raises:
         SeriesError: it belongs to none, for the reason given.
@@ -72,13 +82,15 @@ def volume_modality(meta: Header, header: Header, transfer_syntax_uid: str) -> M
     if header.pixels is None:
         raise _without_pixels(header, sop_class, declared, transfer_syntax_uid)
     if not is_read(transfer_syntax_uid):
-        raise SeriesError(Reason.UNSUPPORTED_TRANSFER_SYNTAX)
-    modality = VOLUME_CLASSES.get(sop_class)
+        raise unsupported(transfer_syntax_uid)
     if not sop_class and declared in set(Modality):
         raise SeriesError(Reason.MISSING_IDENTIFIER, "SOPClassUID")
+    if sop_class in PLANAR_CLASSES:
+        return _planar_modality(sop_class, declared)
+    modality = VOLUME_CLASSES.get(sop_class)
     if modality is None:
         modality = _outside_volume_classes(header, sop_class, declared)
-    elif declared in set(Modality) and declared != modality:
+    elif declared in VOLUMES and declared != modality:
         raise SeriesError(Reason.DAMAGED_HEADER, "Modality")
     _check_depicts_slices(header, sop_class, modality)
     return modality
@@ -95,19 +107,35 @@ def image_type_of(header: Header) -> tuple[str, ...]:
 
 
 def _without_pixels(header: Header, sop_class: str, declared: str, transfer_syntax_uid: str) -> SeriesError:
-    if Tag.PixelDataProviderURL in header or (not is_read(transfer_syntax_uid) and Tag.Rows in header):
-        return SeriesError(Reason.UNSUPPORTED_TRANSFER_SYNTAX)
-    ours = sop_class in VOLUME_CLASSES or (not sop_class and declared in set(Modality))
+    if not is_read(transfer_syntax_uid) and (Tag.PixelDataProviderURL in header or Tag.Rows in header):
+        return unsupported(transfer_syntax_uid)
+    if Tag.PixelDataProviderURL in header:
+        return SeriesError(Reason.UNSUPPORTED_TRANSFER_SYNTAX, "PixelDataProviderURL")
+    ours = sop_class in VOLUME_CLASSES | PLANAR_CLASSES or (not sop_class and declared in set(Modality))
     return SeriesError(Reason.DAMAGED_PIXELS, "no pixel data") if ours else SeriesError(Reason.NOT_AN_IMAGE)
+
+
+def _planar_modality(sop_class: str, declared: str) -> Modality:
+    """Judge an object of a planar class; a CR plate may have been exposed for a mammogram, and say so."""
+    if not declared:
+        return PLANAR_CLASSES[sop_class]
+    classes = RADIOGRAPHS if sop_class in RADIOGRAPHS else PHOTOGRAPHS
+    if declared in classes.values():
+        return Modality(declared)
+    if declared in PLANAR_MODALITIES - set(Modality):
+        raise SeriesError(Reason.PLANAR_IMAGE)  # dental, panoramic, portal: read by nobody here
+    raise SeriesError(Reason.DAMAGED_HEADER, "Modality")
 
 
 def _outside_volume_classes(header: Header, sop_class: str, declared: str) -> Modality:
     """Judge an image whose SOP class is none of the CT, MR and PET classes."""
-    if sop_class in PLANAR_CLASSES or (declared in PLANAR_MODALITIES and not sop_class.startswith(SECONDARY_CAPTURE)):
-        raise SeriesError(Reason.PLANAR_IMAGE)
     if sop_class.startswith(OTHER_CLASSES) or declared in OTHER_MODALITIES:
         raise SeriesError(Reason.OTHER_MODALITY)
-    if declared in set(Modality):
+    if sop_class in OTHER_PLANAR_CLASSES or (
+        declared in PLANAR_MODALITIES and not sop_class.startswith(SECONDARY_CAPTURE)
+    ):
+        raise SeriesError(Reason.PLANAR_IMAGE)
+    if declared in VOLUMES:
         return Modality(declared)
     raise SeriesError(Reason.OTHER_MODALITY if _has_geometry(header) else Reason.NOT_PATIENT_GEOMETRY)
 
@@ -128,6 +156,8 @@ def _check_depicts_slices(header: Header, sop_class: str, modality: Modality) ->
     samples = header.integer(Tag.SamplesPerPixel)
     if (photometric and not photometric.startswith("MONOCHROME")) or (samples or 1) > 1:
         raise SeriesError(Reason.COLOUR_IMAGE)
+    if photometric not in GREY:
+        raise SeriesError(Reason.DAMAGED_HEADER, "PhotometricInterpretation")
 
 
 def _has_geometry(header: Header) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NewType
 
 from medflow.domain.digests import canonical, digest, natural_id
 from medflow.domain.layout import IntensityFacts, Layout
+from medflow.domain.planefacts import PlaneFacts
 from medflow.domain.series import Modality
 
 Pseudonym = NewType("Pseudonym", str)
@@ -65,6 +66,7 @@ class DeidentifiedSeries:
     uid: SeriesUID
     modality: Modality
     layouts: tuple[Layout, ...]
+    """Its volumes; none in a series of planar images."""
     facts: IntensityFacts
     descriptors: Descriptors
     files: tuple[StoredFile, ...]
@@ -72,6 +74,12 @@ class DeidentifiedSeries:
     source_digest: str
     profile_digest: str
     folder: Path = field(compare=False)
+    planes: tuple[PlaneFacts, ...] = ()
+    """Its planar images; none in a series of volumes."""
+
+    def __post_init__(self) -> None:
+        if bool(self.layouts) == bool(self.planes):
+            raise ValueError("a series holds volumes or planar images, and not both")
 
     @property
     def id(self) -> str:
@@ -86,6 +94,7 @@ class DeidentifiedSeries:
     def record(self) -> dict[str, Any]:
         """Write everything but the folder as plain values; `read_record` is its inverse."""
         thickness = self.descriptors.slice_thickness
+        planes = {"planes": [plane.record() for plane in self.planes]} if self.planes else {}
         return {
             "schema": "medflow/series/1",
             "patient": self.patient,
@@ -94,6 +103,7 @@ class DeidentifiedSeries:
             "uid": self.uid,
             "modality": self.modality.value,
             "layouts": [layout.record() for layout in self.layouts],
+            **planes,
             "facts": self.facts.record(),
             "descriptors": {
                 "sex": self.descriptors.sex,
@@ -154,6 +164,7 @@ def read_record(text: str, folder: Path) -> DeidentifiedSeries:
         source_digest=record["source_digest"],
         profile_digest=record["profile_digest"],
         folder=folder,
+        planes=tuple(map(PlaneFacts.from_record, record.get("planes", ()))),
     )
 
 
@@ -170,6 +181,11 @@ def series_digest(layouts: tuple[Layout, ...], frames: tuple[tuple[str, ...], ..
     """
     volumes = [[layout.digest, list(hashes)] for layout, hashes in zip(layouts, frames, strict=True)]
     return digest("series", [volumes, facts.record()])
+
+
+def planar_series_digest(planes: tuple[PlaneFacts, ...], frames: tuple[str, ...]) -> str:
+    """Name a series of planar images by what a network could see of it; `frames` holds a SHA-256 for each plane."""
+    return digest("planar-series", [[plane.digest, name] for plane, name in zip(planes, frames, strict=True)])
 
 
 def input_digest(volumes: tuple[tuple[str, str], ...]) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from medflow.domain.model import Example
+from medflow.domain.plane import PlanarGrid
 from medflow.domain.task import Part, Task
+from medflow.domain.volume import Grid, Intensity
 from medflow.learning.trained import Trained
 
 USE = (
@@ -54,8 +56,9 @@ def card_of(task: Task, trained: Trained, examples: Sequence[Example]) -> dict[s
 def methods(task: Task, trained: Trained) -> str:
     """Write the paragraph that a paper's methods section needs."""
     grid, schedule = task.grid, task.schedule
-    spacing, shape = (" x ".join(f"{value:g}" for value in values) for values in (grid.spacing, grid.shape))
     scaling = "z-scored over the tissue" if grid.window is None else "scaled from {:g} to {:g}".format(*grid.window)
+    if grid.intensity is Intensity.DISPLAY:
+        scaling = "taken as they are shown, from 0 (black) to 1 (white)"
     smoothed = "after Gaussian smoothing of the axes that shrink" if grid.antialias else "without smoothing"
     weighed = "weighed by inverse class frequency" if schedule.balanced else "unweighed"
     moved = ", ".join(
@@ -68,8 +71,8 @@ def methods(task: Task, trained: Trained) -> str:
         if used
     )
     return (
-        f"{task.series.modality.value} volumes in {task.unit.value} were resampled once ({grid.interpolation}, "
-        f"{smoothed}) to {shape} voxels of {spacing} mm in {grid.axes} orientation and {scaling}. "
+        f"{' and '.join(task.series.modalities)} {'images' if task.planar else 'volumes'} in {task.unit.value} were "
+        f"resampled once ({grid.interpolation}, {smoothed}) to {_sampling(grid)} and {scaling}. "
         f"A {task.network.dimensions}-D {task.network.name} was trained with AdamW (learning rate "
         f"{schedule.learning_rate:g} falling along a half cosine, weight decay {schedule.weight_decay:g}, batches of "
         f"{schedule.batch_size}) on cross-entropy {weighed}, "
@@ -78,3 +81,13 @@ def methods(task: Task, trained: Trained) -> str:
         f"Patients were dealt to training, validation and test {task.split.train:g} : {task.split.validation:g} : "
         f"{task.split.test:g} by class. Intervals are 95 % with the patient as the unit."
     )
+
+
+def _sampling(grid: Grid | PlanarGrid) -> str:
+    shape = " x ".join(map(str, grid.shape))
+    spacing = None if grid.spacing is None else " x ".join(f"{value:g}" for value in grid.spacing)
+    if isinstance(grid, Grid):
+        return f"{shape} voxels of {spacing} mm in {grid.axes} orientation"
+    sided = ", right sides mirrored" if grid.mirror == "left" else ""
+    size = "into which the whole image was fitted" if spacing is None else f"of {spacing} mm"
+    return f"{shape} pixels {size}, in {grid.channels} channel{'s' * (grid.channels > 1)}{sided},"

@@ -31,11 +31,11 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
         "densenet264": Network(make=DenseNet264, options=_DENSE),
     }
 )
-"""Huang et al., 2017, in two or three dimensions, one input channel."""
+"""Huang et al., 2017, in two or three dimensions."""
 
 
-def build(rule: NetworkRule, classes: int, shape: tuple[int, int, int] | None = None) -> nn.Module:
-    """Make an untrained network with one input channel and `classes` logits; weights come from torch's generator.
+def build(rule: NetworkRule, classes: int, shape: tuple[int, ...] | None = None, *, channels: int = 1) -> nn.Module:
+    """Make an untrained network of input `channels` and `classes` logits; weights come from torch's generator.
 
     Raises:
         ConfigurationError: no such network or option, or a grid of `shape` that is too small for it.
@@ -48,10 +48,10 @@ def build(rule: NetworkRule, classes: int, shape: tuple[int, int, int] | None = 
     options: dict[str, Any] = dict(rule.options)
     if unknown := sorted(set(options) - network.options):
         raise ConfigurationError(f"{rule.name} has no option {', '.join(unknown)}")
-    return network.make(spatial_dims=rule.dimensions, in_channels=1, out_channels=classes, **options)
+    return network.make(spatial_dims=rule.dimensions, in_channels=channels, out_channels=classes, **options)
 
 
-def check_shape(rule: NetworkRule, shape: tuple[int, int, int]) -> None:
+def check_shape(rule: NetworkRule, shape: tuple[int, ...]) -> None:
     """Refuse a grid on which the network's poolings would leave nothing."""
     least, looked_at = LEAST_SIDE[rule.name], shape[: rule.dimensions]
     if min(looked_at) < least:

@@ -19,7 +19,7 @@ class Scorer:
         self._grid = task.grid
         self._device = device_of(device)
         self._threads = threads or bundle.threads
-        self._network = build(task.network, len(task.labels.classes), task.grid.shape)
+        self._network = build(task.network, len(task.labels.classes), task.grid.shape, channels=task.channels)
         self._network.load_state_dict(dict(bundle.weights), strict=True)
         self._network.to(self._device).eval()
         self._dtype = bundle.precision
@@ -30,14 +30,14 @@ class Scorer:
         return runtime_of(self._device, threads=self._threads, batch=1, dtype=self._dtype)
 
     def probabilities(self, voxels: NDArray[np.float32]) -> tuple[float, ...]:
-        """Give the probability of each class, in the task's order; they sum to one. `voxels` (i, j, k) lie on the grid.
+        """Give the probability of each class, in the task's order; they sum to one. `voxels` lie on the grid.
 
         Raises:
             SeriesError: a voxel, or what the network makes of them, is no number.
             ValueError: the voxels are not on the task's grid.
         """
-        if voxels.shape != self._grid.shape:
-            raise ValueError(f"the network looks at {self._grid.shape} voxels, not at {voxels.shape}")
+        if voxels.shape != self._grid.example_shape:
+            raise ValueError(f"the network looks at {self._grid.example_shape} voxels, not at {voxels.shape}")
         if not np.isfinite(voxels).all():
             raise SeriesError(Reason.NON_FINITE_VOXELS)
         with fixed_threads(self._threads):

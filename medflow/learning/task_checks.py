@@ -10,7 +10,11 @@ from medflow.learning.limits import LEAST_SIDE
 Keys = tuple[str | int, ...]
 """Keys and list places that lead to a value."""
 
-UNITS = {"CT": ("HU",), "MR": ("arbitrary",), "PT": ("SUVbw", "Bq/ml")}
+UNITS = {
+    "CT": ("HU",),
+    "MR": ("arbitrary",),
+    "PT": ("SUVbw", "SUVlbm", "SUVlbm-James128", "SUVlbm-Janma", "SUVbsa", "Bq/ml"),
+}
 PAIRS = ({"R", "L"}, {"A", "P"}, {"S", "I"})
 
 
@@ -25,8 +29,13 @@ class Mistake:
 def contradictions(task: dict[str, Any]) -> Iterator[Mistake]:
     """Name what cannot be in a task whose keys and types are all right."""
     yield from _no_numbers(task, ())
-    yield from _series(task)
-    yield from _grid(task["grid"])
+    if task.get("kind") == "planar":
+        yield from _planar(task)
+    else:
+        yield from _series(task)
+        yield from _rules(task["series"])
+        yield from _axes(task["grid"])
+    yield from _window(task["grid"])
     yield from _network(task)
     yield from _labels(task)
     yield from _split(task["split"])
@@ -49,10 +58,45 @@ def _series(task: dict[str, Any]) -> Iterator[Mistake]:
         yield Mistake(path=("series", "minimum_slices"), text="a grid of one slice takes series of one slice")
 
 
-def _grid(grid: dict[str, Any]) -> Iterator[Mistake]:
+def _rules(series: dict[str, Any]) -> Iterator[Mistake]:
+    least, most = series.get("minimum_slice_thickness"), series.get("maximum_slice_thickness")
+    if least is not None and most is not None and least > most:
+        yield Mistake(path=("series", "minimum_slice_thickness"), text="no slice is thicker and thinner than that")
+    both = _capitals(series, "description_words") & _capitals(series, "without_words")
+    if both:
+        yield Mistake(path=("series", "without_words"), text="description_words asks for the same word")
+    if series["modality"] == "MR" and series.get("kernels"):
+        yield Mistake(path=("series", "kernels"), text="an MR has no reconstruction kernel")
+
+
+def _capitals(series: dict[str, Any], key: str) -> set[str]:
+    return {word.upper() for word in series.get(key, [])}
+
+
+def _planar(task: dict[str, Any]) -> Iterator[Mistake]:
+    grid = task["grid"]
+    if task["unit"] == "arbitrary" and grid["intensity"] == "display":
+        text = "values for processing need a window or zscore; only the unit display is shown as it is"
+        yield Mistake(path=("grid", "intensity"), text=text)
+    if task["unit"] == "arbitrary" and task["series"]["modalities"] != [
+        m for m in ("DX", "MG") if m in task["series"]["modalities"]
+    ]:
+        yield Mistake(path=("unit",), text="only DX and MG know images for processing")
+    if grid.get("spacing") is None and grid["crop"] != "center":
+        yield Mistake(
+            path=("grid", "crop"), text="a whole image that is fitted has no foreground of its own; set spacing"
+        )
+    if "k" in task["schedule"].get("flips", []):
+        yield Mistake(path=("schedule", "flips"), text="a planar image has no axis k to mirror")
+
+
+def _axes(grid: dict[str, Any]) -> Iterator[Mistake]:
     if [sum(letter in pair for letter in grid["axes"]) for pair in PAIRS] != [1, 1, 1]:
         text = 'must name one of R/L, one of A/P and one of S/I, for example "LPS"'
         yield Mistake(path=("grid", "axes"), text=text)
+
+
+def _window(grid: dict[str, Any]) -> Iterator[Mistake]:
     window = grid.get("window")
     if grid["intensity"] == "window" and window is None:
         yield Mistake(path=("grid", "intensity"), text="a window intensity needs the key window")
@@ -64,9 +108,9 @@ def _grid(grid: dict[str, Any]) -> Iterator[Mistake]:
 
 def _network(task: dict[str, Any]) -> Iterator[Mistake]:
     network, shape = task["network"], task["grid"]["shape"]
-    flat = shape[2] == 1
+    flat = len(shape) == 2 or shape[2] == 1  # noqa: PLR2004
     if flat != (network["dimensions"] == 2):  # noqa: PLR2004
-        text = "a grid of one slice goes with 2 dimensions, any other with 3"
+        text = "a grid of one slice goes with 2 dimensions, as a planar one does, and any other with 3"
         yield Mistake(path=("network", "dimensions"), text=text)
     least = LEAST_SIDE[network["name"]]
     if min(shape[:2] if flat else shape) < least:
@@ -88,7 +132,7 @@ def _split(split: dict[str, Any]) -> Iterator[Mistake]:
 
 
 def _schedule(schedule: dict[str, Any], shape: list[int]) -> Iterator[Mistake]:
-    if shape[2] == 1 and "k" in schedule.get("flips", []):
+    if shape[2:] == [1] and "k" in schedule.get("flips", []):
         yield Mistake(path=("schedule", "flips"), text="a grid of one slice has no axis k to mirror")
-    if schedule.get("shift", 0) >= min(size for size in shape if size > 1 or shape[2] != 1):
+    if schedule.get("shift", 0) >= min(size for size in shape if size > 1 or shape[2:] != [1]):
         yield Mistake(path=("schedule", "shift"), text="would move everything out of the grid")

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -13,6 +13,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from medflow.domain.plane import PlanarGrid
+from medflow.domain.planefacts import Intent
+from medflow.domain.planerule import PlaneRule
 from medflow.domain.series import Modality
 from medflow.domain.task import LabelRule, Level, NetworkRule, Schedule, SeriesRule, SplitRule, Task
 from medflow.domain.volume import Grid, Intensity, Unit
@@ -20,6 +23,7 @@ from medflow.errors import ConfigurationError
 from medflow.learning.task_checks import Keys, Mistake, contradictions
 
 SCHEMA = "task.schema.json"
+THICKNESSES = ("minimum_slice_thickness", "maximum_slice_thickness")
 NEAR = 0.6
 """How alike (0 to 1) a misspelt word must be to the one that is meant."""
 
@@ -195,28 +199,14 @@ def _said(mistake: Mistake) -> str:
 
 def _task(value: dict[str, Any]) -> Task:
     """Make the Task of values that passed every check."""
-    series, grid, network, labels = (dict(value[key]) for key in ("series", "grid", "network", "labels"))
-    window = grid.get("window")
-    thickness = series.get("maximum_slice_thickness")
+    planar = value.get("kind") == "planar"
+    network, labels = (dict(value[key]) for key in ("network", "labels"))
     abstain = value.get("abstain_below")
     return Task(
         name=value["name"],
-        series=SeriesRule(
-            modality=Modality(series.pop("modality")),
-            **_tuples(series) | {"maximum_slice_thickness": None if thickness is None else float(thickness)},
-        ),
+        series=_plane_rule(value) if planar else _series_rule(value["series"]),
         unit=Unit(value["unit"]),
-        grid=Grid(
-            axes=grid["axes"],
-            spacing=(float(grid["spacing"][0]), float(grid["spacing"][1]), float(grid["spacing"][2])),
-            shape=(grid["shape"][0], grid["shape"][1], grid["shape"][2]),
-            crop=grid["crop"],
-            intensity=Intensity(grid["intensity"]),
-            window=None if window is None else (float(window[0]), float(window[1])),
-            padding=float(grid["padding"]),
-            interpolation=grid["interpolation"],
-            antialias=grid["antialias"],
-        ),
+        grid=_planar_grid(value["grid"]) if planar else _grid(value["grid"]),
         network=NetworkRule(
             name=network["name"],
             dimensions=network["dimensions"],
@@ -232,6 +222,50 @@ def _task(value: dict[str, Any]) -> Task:
         schedule=Schedule(**_tuples(value["schedule"]) | _floats(value["schedule"])),
         abstain_below=None if abstain is None else float(abstain),
     )
+
+
+def _series_rule(series: Mapping[str, Any]) -> SeriesRule:
+    thicknesses = {key: None if series[key] is None else float(series[key]) for key in THICKNESSES if key in series}
+    return SeriesRule(**_tuples(series) | thicknesses | {"modality": Modality(series["modality"])})
+
+
+def _plane_rule(value: Mapping[str, Any]) -> PlaneRule:
+    series = value["series"]
+    intent = Intent.PRESENTATION if value["unit"] == Unit.DISPLAY else Intent.PROCESSING
+    return PlaneRule(**_tuples(series) | {"modalities": tuple(map(Modality, series["modalities"])), "intent": intent})
+
+
+def _grid(grid: Mapping[str, Any]) -> Grid:
+    return Grid(
+        axes=grid["axes"],
+        spacing=(float(grid["spacing"][0]), float(grid["spacing"][1]), float(grid["spacing"][2])),
+        shape=(grid["shape"][0], grid["shape"][1], grid["shape"][2]),
+        crop=grid["crop"],
+        intensity=Intensity(grid["intensity"]),
+        window=_pair(grid.get("window")),
+        padding=float(grid["padding"]),
+        interpolation=grid["interpolation"],
+        antialias=grid["antialias"],
+    )
+
+
+def _planar_grid(grid: Mapping[str, Any]) -> PlanarGrid:
+    return PlanarGrid(
+        shape=(grid["shape"][0], grid["shape"][1]),
+        channels=grid["channels"],
+        spacing=_pair(grid.get("spacing")),
+        crop=grid["crop"],
+        intensity=Intensity(grid["intensity"]),
+        window=_pair(grid.get("window")),
+        padding=float(grid["padding"]),
+        interpolation=grid["interpolation"],
+        antialias=grid["antialias"],
+        mirror=grid.get("mirror", "none"),
+    )
+
+
+def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (float(values[0]), float(values[1]))
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,12 @@ from torch import nn
 def tensor_of(voxels: NDArray[np.float32]) -> torch.Tensor:
     """Make an example (channel, i, j, k) of voxels (i, j, k); of a single slice (channel, i, j).
 
+    Of a planar image (channel, i, j, 1), the shape that its grid gives it, make (channel, i, j).
+
     The voxels are copied: a cached array is memory-mapped and read-only, which torch does not know.
     """
+    if voxels.ndim == 4:  # noqa: PLR2004
+        return torch.from_numpy(np.array(voxels[..., 0], np.float32, order="C"))
     flat = voxels[:, :, 0] if voxels.shape[2] == 1 else voxels
     return torch.from_numpy(np.array(flat, np.float32, order="C"))[None]
 

@@ -74,7 +74,7 @@ def _check(task: Task, samples: Sequence[Sample]) -> None:
         homes.setdefault(sample.patient, set()).add(sample.part)
     if torn := sum(len(parts) > 1 for parts in homes.values()):
         raise BatchError(f"{torn} patients stand in more than one part: what the network saw would measure it")
-    if wrong := sum(sample.voxels.shape != task.grid.shape for sample in samples):
+    if wrong := sum(sample.voxels.shape != task.grid.example_shape for sample in samples):
         raise BatchError(f"{wrong} of {len(samples)} examples are not on the task's grid")
     if wrong := sum(not np.isfinite(sample.voxels).all() for sample in samples):
         raise BatchError(f"{wrong} of {len(samples)} examples hold voxels that are not numbers")
@@ -99,7 +99,8 @@ class Run:
     def network(self) -> nn.Module:
         """Make the untrained network; the caller has seeded torch."""
         task = self.task
-        return build(task.network, len(task.labels.classes), task.grid.shape).to(self.device)
+        network = build(task.network, len(task.labels.classes), task.grid.shape, channels=task.channels)
+        return network.to(self.device)
 
     def precision(self) -> Precision:
         """Try bfloat16 on the first examples, in every size of batch that training will meet."""
@@ -239,6 +240,8 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float, done: float) -> Non
 def _outside(task: Task) -> float:
     """Give the scaled value of the grid's padding; a z-scored volume has none of its own, so its mean stands in."""
     grid = task.grid
+    if grid.intensity is Intensity.DISPLAY:
+        return grid.padding
     if grid.intensity is not Intensity.WINDOW or grid.window is None:
         return 0.0
     low, high = grid.window

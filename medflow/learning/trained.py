@@ -14,12 +14,13 @@ from medflow.learning.precision import Precision
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
-    """One example of a cohort: whose it is, its class, its part, and its voxels (i, j, k) on the task's grid."""
+    """One example of a cohort: whose it is, its class, its part, and its voxels on the task's grid."""
 
     patient: str
     label: str
     part: Part
     voxels: NDArray[np.float32]
+    """(i, j, k), or (channel, i, j, 1) of a planar image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,16 @@ from typing import Any
 
 from medflow.domain.progress import SILENT, Progress
 from medflow.domain.safe import DeidentifiedSeries
-from medflow.domain.task import Task
-from medflow.domain.volume import Volume
+from medflow.domain.task import SeriesRule, Task
+from medflow.domain.volume import Grid, Volume
 from medflow.errors import ConfigurationError, Reason, SeriesError
 from medflow.imaging.grid import on_grid
 from medflow.imaging.nifti import write_nifti
 from medflow.imaging.read import read_volume
 from medflow.steps.house import House
+from medflow.steps.rules import failures
 from medflow.steps.run import opened
-from medflow.steps.selection import Selected, failures, select
+from medflow.steps.selection import Selected, select
 from medflow.steps.settle import Settler
 from medflow.store import files
 from medflow.store.engine import reading, writing
@@ -51,10 +52,12 @@ def export_volumes(house: House, out: Path, wish: Wish, *, progress: Progress = 
     No date is written. A head is refused unless `wish.faces` accepts it: its surface is a face.
 
     Raises:
-        ConfigurationError: `out` lies inside the data folder.
+        ConfigurationError: `out` lies inside the data folder, or the task looks at planar images.
     """
     if out.resolve().is_relative_to(house.data):
         raise ConfigurationError("the output folder lies inside the data folder; name another place")
+    if wish.task is not None and wish.task.planar:
+        raise ConfigurationError("planar images have no place in space, and are not written as volumes")
     settler, volumes = Settler(), 0
     refused: Counter[str] = Counter()
     with opened(house, "export", source="native" if wish.task is None else wish.task.name) as run:
@@ -77,7 +80,7 @@ def export_volumes(house: House, out: Path, wish: Wish, *, progress: Progress = 
 
 def _export(house: House, row: SeriesRow, out: Path, wish: Wish) -> int:
     series = files.described(house.safe, row)
-    if wish.task is not None and failures(wish.task.series, series):
+    if not series.layouts or (wish.task is not None and failures(wish.task.series, series)):
         return 0
     if series.descriptors.head and not wish.faces:
         raise SeriesError(Reason.RECOGNIZABLE_FACE)
@@ -94,7 +97,7 @@ def _volumes(series: DeidentifiedSeries, wish: Wish) -> Iterator[tuple[Selected,
     if wish.task is None:
         for layout in series.layouts:
             yield Selected(series=series, layout=layout), read_volume(series, layout)
-    else:
+    elif isinstance(wish.task.series, SeriesRule) and isinstance(wish.task.grid, Grid):
         selected = select(wish.task.series, series)
         yield selected, on_grid(read_volume(series, selected.layout, unit=wish.task.unit), wish.task.grid)
 

@@ -19,7 +19,7 @@ from medflow.steps import cohort as cohorts
 from medflow.steps.cohort import Cohort
 from medflow.steps.house import House
 from medflow.steps.run import Run, opened
-from medflow.steps.selection import voxels_on_grid
+from medflow.steps.selection import input_on_grid
 from medflow.steps.settle import Settler
 from medflow.store import models
 from medflow.store.engine import reading, writing
@@ -77,7 +77,7 @@ def _inputs(house: House, task: Task, progress: Progress) -> tuple[Cohort, Mappi
     settler, arrays = Settler(), {}
     progress.start("resampling", len(candidates.labelled))
     for series_id, (selected, _) in list(candidates.labelled.items()):
-        outcome = settler.settle(lambda selected=selected: voxels_on_grid(house, task, selected))  # type: ignore[misc]  # mypy on defaults
+        outcome = settler.settle(lambda selected=selected: input_on_grid(house, task, selected))  # type: ignore[misc]  # mypy on defaults
         progress.advance()
         if isinstance(outcome, SeriesError):
             candidates.leave_out(series_id, outcome.reason.value)

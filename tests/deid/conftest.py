@@ -41,6 +41,7 @@ def deidentify(tmp_path: Path, pseudonyms: Pseudonyms, profile: Profile) -> Deid
                     laid_out.series,
                     laid_out.layouts,
                     intensity_facts(laid_out.series),
+                    planes=laid_out.planes,
                     pseudonyms=key,
                     profile=profile,
                     source=Source(name="export", site="A"),

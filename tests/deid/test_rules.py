@@ -132,7 +132,9 @@ def test_every_row_of_the_tables_is_about_an_attribute_of_the_dictionary_and_has
     for row in kept:
         assert tag_for_keyword(row["keyword"]) == int(row["tag"], 16)
         assert dictionary_VR(int(row["tag"], 16)) == row["vr"]
-        assert row["rule"] in {*RULES, "number", "sequence", "code", "pointer"} or row["rule"].startswith("enum:")
+        assert row["rule"] in {*RULES, "number", "sequence", "code", "pointer", "lut"} or row["rule"].startswith(
+            "enum:"
+        )
         assert row["class"]
         assert row["vr"] not in {"PN", "OB", "UN", "AE", "UR"}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from medflow.domain.task import Part, Task
+from medflow.domain.volume import Grid
 from medflow.learning.task_file import read_task
 from medflow.learning.train import train
 from medflow.learning.trained import Sample, Trained
@@ -19,6 +20,7 @@ NARROW = (("bn_size", 2), ("growth_rate", 4), ("init_features", 8))
 def small_task(**schedule: object) -> Task:
     """Make a two-class task on single slices of 32 x 32, with changes to its schedule."""
     task = read_task(TASKS / "single_slice_2d.yaml")
+    assert isinstance(task.grid, Grid)
     known = {"epochs": 3, "batch_size": 4, "patience": None, "flips": ("i",), "shift": 1, "noise": 0.01}
     return replace(
         task,

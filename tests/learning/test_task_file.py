@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medflow.domain.series import Modality
-from medflow.domain.task import Task
+from medflow.domain.task import SeriesRule, Task
 from medflow.domain.volume import Intensity
 from medflow.errors import ConfigurationError
 from medflow.learning.task_file import parse_task, read_task
@@ -39,6 +39,7 @@ def test_the_tasks_that_come_with_medflow_are_right_and_survive_their_record(pat
 def test_values_arrive_as_they_were_written() -> None:
     task = parse_task(WRITTEN, "task.yaml")
 
+    assert isinstance(task.series, SeriesRule)
     assert task.series.modality is Modality.CT
     assert task.series.body_parts == ("CHEST",)
     assert task.grid.window == (-1000.0, 400.0)
