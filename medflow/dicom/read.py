@@ -4,15 +4,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pydicom.charset import convert_encodings, decode_bytes
-
 from medflow.dicom.archives import Content
 from medflow.dicom.classic import classic_frame, only_frame
 from medflow.dicom.counts import counts_of
 from medflow.dicom.enhanced import enhanced_frames, first_group
 from medflow.dicom.files import open_object
 from medflow.dicom.header import Header
-from medflow.dicom.hush import hushed
 from medflow.dicom.mosaic import is_mosaic, mosaic_frames
 from medflow.dicom.objects import ENHANCED, image_modality, sop_class_of, state_for
 from medflow.dicom.pet import pet_header
@@ -156,9 +153,6 @@ def _name(header: Header, tag: Tag) -> str:
     raw = header.raw(tag).strip(b" \0")
     if raw.isascii() and b"\x1b" not in raw:
         return raw.decode("ascii").strip()
-    try:
-        with hushed():
-            encodings = convert_encodings(list(header.texts(Tag.SpecificCharacterSet)) or [""])
-            return decode_bytes(raw, encodings, set()).strip()
-    except (LookupError, UnicodeError, ValueError, AttributeError):
-        return raw.decode("latin-1").strip()
+    from medflow.dicom.charset import decoded  # noqa: PLC0415  (pydicom takes a quarter of a second to import)
+
+    return decoded(raw, header.texts(Tag.SpecificCharacterSet))
