@@ -17,6 +17,9 @@ from medflow.domain.progress import Progress, Silent
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+WORD = 12
+"""A column is never narrower than its longest word, or than this: "contradicted" stays in one piece."""
+
 
 def say(message: str) -> None:
     """Tell the operator something, on stderr."""
@@ -33,10 +36,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        whole = min(WORD, _longest_word([column, *(_shown(row[index]) for row in rows)]))
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold", min_width=whole)
     for row in rows:
         table.add_row(*map(_shown, row))
     out.print(table)
+
+
+def _longest_word(cells: Sequence[str]) -> int:
+    return max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
 def _shown(cell: object) -> str:
