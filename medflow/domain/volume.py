@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,23 @@ class Unit(StrEnum):
     """After a grid's intensity rule: what the network eats."""
 
 
+Hounsfield = Literal[Unit.HU]
+Uptake = Literal[Unit.SUVBW]
+Scaled = Literal[Unit.SCALED]
+UnitT_co = TypeVar("UnitT_co", bound=Unit, covariant=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Volume:
-    """Voxels (i, j, k), float32, and where they stand: `affine` takes (i, j, k, 1) to RAS+ millimetres, float64."""
+class Volume(Generic[UnitT_co]):
+    """Voxels (i, j, k), float32, and where they stand: `affine` takes (i, j, k, 1) to RAS+ millimetres, float64.
+
+    The unit is part of the type: what wants a `Volume[Uptake]` is refused a `Volume[Hounsfield]` by the type checker.
+    `Volume[Unit]` is one of any unit.
+    """
 
     voxels: NDArray[np.float32]
     affine: NDArray[np.float64]
-    unit: Unit
+    unit: UnitT_co
     modality: Modality
     series_digest: str
     layout_digest: str

@@ -1,7 +1,6 @@
 """A volume on the grid a network was trained on: orientation, spacing, crop and intensity in one transform."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from monai.transforms.transform import MapTransform
 from numpy.typing import NDArray
 
 from medflow.domain.plane import PlanarGrid
-from medflow.domain.volume import Grid, Intensity, Unit, Volume
+from medflow.domain.volume import Grid, Intensity, Scaled, Unit, Volume
 from medflow.errors import Reason, SeriesError
 from medflow.imaging.placement import check_slices, index_map, laid_on, middle_of
 from medflow.imaging.resample import Sampling, resample
@@ -90,7 +89,7 @@ def _like(source: MetaTensor, voxels: torch.Tensor, affine: NDArray[np.float64])
     return MetaTensor(voxels, meta=meta, affine=torch.from_numpy(affine), applied_operations=history)
 
 
-def on_grid(volume: Volume, grid: Grid) -> Volume:
+def on_grid(volume: Volume[Unit], grid: Grid) -> Volume[Scaled]:
     """Bring `volume` onto `grid` as ToGrid does; its unit is then `Unit.SCALED`.
 
     Raises:
@@ -100,7 +99,14 @@ def on_grid(volume: Volume, grid: Grid) -> Volume:
     check_slices(volume.voxels.shape, grid)
     target = laid_on(volume.affine, volume.voxels.shape, grid, middle_of(volume.voxels, grid.crop))
     moved = _sampled(_tensor(volume.voxels), volume.affine, target, grid)
-    return replace(volume, voxels=moved.numpy(), affine=target, unit=Unit.SCALED)
+    return Volume(
+        voxels=moved.numpy(),
+        affine=target,
+        unit=Unit.SCALED,
+        modality=volume.modality,
+        series_digest=volume.series_digest,
+        layout_digest=volume.layout_digest,
+    )
 
 
 def _tensor(voxels: NDArray[np.float32]) -> torch.Tensor:

@@ -52,7 +52,7 @@ class Section:
     values: Floats
 
 
-def sections(volume: Volume, planes: Sequence[str] = PLANES) -> tuple[Section, ...]:
+def sections(volume: Volume[Unit], planes: Sequence[str] = PLANES) -> tuple[Section, ...]:
     """Cut the middle planes of `volume`; a single slice has one only, which is cut if it is among `planes`."""
     frame = _frame(volume)
     named = _named(frame)
@@ -64,7 +64,7 @@ def sections(volume: Volume, planes: Sequence[str] = PLANES) -> tuple[Section, .
     )
 
 
-def window_of(volume: Volume) -> tuple[float, float]:
+def window_of(volume: Volume[Unit]) -> tuple[float, float]:
     """Choose which values are drawn black and white: soft tissue in CT, all but the brightest uptake in PET, else most.
 
     A CT that is no HU, and signal, are drawn from their 1st to their 99.5th percentile.
@@ -106,7 +106,7 @@ def png(picture: Picture) -> bytes:
     return stream.getvalue()
 
 
-def _frame(volume: Volume) -> Vectors:
+def _frame(volume: Volume[Unit]) -> Vectors:
     """Give the unit vectors (columns of the matrix, RAS+) along which i and j grow, and the normal on k's side."""
     along_i, along_j, along_k = (volume.affine[:3, axis] for axis in range(3))
     i, j = along_i / np.linalg.norm(along_i), along_j / np.linalg.norm(along_j)
@@ -120,7 +120,7 @@ def _named(frame: Vectors) -> tuple[int, ...]:
     return max(permutations(range(3)), key=lambda axes: sum(abs(frame[axis, axes[axis]]) for axis in range(3)))
 
 
-def _cut(volume: Volume, frame: Vectors, named: tuple[int, ...], plane: int) -> Floats:
+def _cut(volume: Volume[Unit], frame: Vectors, named: tuple[int, ...], plane: int) -> Floats:
     """Sample the plane through the middle voxel that is seen along the axis `plane` of RAS+; its pixels are squares."""
     across, down = (_towards(frame, named, DIRECTIONS[letter]) for letter in AS_SEEN[plane])
     steps, shape = volume.affine[:3, :3], np.array(volume.voxels.shape)

@@ -9,7 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from medflow.domain.volume import Volume
+from medflow.domain.volume import Unit, Volume
 
 SCANNER = 1
 """NIFTI_XFORM_SCANNER_ANAT: the affine leads to the scanner's coordinates."""
@@ -21,7 +21,7 @@ COMPRESSION = 4
 """gzip level: 6 would save 2 % of the bytes for twice the time."""
 
 
-def write_nifti(volume: Volume, path: Path, sidecar: Mapping[str, Any]) -> None:
+def write_nifti(volume: Volume[Unit], path: Path, sidecar: Mapping[str, Any]) -> None:
     """Write `volume` in its native geometry to `path` (.nii.gz), and `sidecar` with its unit to the .json beside it.
 
     Voxels stay float32 in the volume's unit, axes (i, j, k) as they are; sform holds the affine (RAS+ mm), and qform
@@ -49,6 +49,6 @@ def write_nifti(volume: Volume, path: Path, sidecar: Mapping[str, Any]) -> None:
     beside.write_text(json.dumps(described, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
 
 
-def _sheared(volume: Volume) -> bool:
+def _sheared(volume: Volume[Unit]) -> bool:
     axes = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > SQUARE)

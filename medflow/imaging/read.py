@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,19 @@ from medflow.domain.volume import Unit, Volume
 from medflow.errors import Reason, SeriesError
 from medflow.imaging.units import Scale, scale_of
 
+UnitT = TypeVar("UnitT", bound=Unit)
+
 READERS = 2
 """Files read side by side: reading and decoding let go of Python's lock, and a night's workers share the cores."""
 EXACT_BYTES = 2
 """Stored values of up to two bytes are whole numbers that float32 holds exactly, so they need no float64 between."""
 
 
-def read_volume(series: DeidentifiedSeries, layout: Layout, *, unit: Unit | None = None) -> Volume:
+@overload
+def read_volume(series: DeidentifiedSeries, layout: Layout, *, unit: UnitT) -> Volume[UnitT]: ...
+@overload
+def read_volume(series: DeidentifiedSeries, layout: Layout, *, unit: Unit | None = None) -> Volume[Unit]: ...
+def read_volume(series: DeidentifiedSeries, layout: Layout, *, unit: Unit | None = None) -> Volume[Unit]:
     """Assemble one volume of `series`: float32 (i, j, k), i along columns, j along rows, k along the stack.
 
     `unit` None takes the modality's natural one. A CT's padding becomes air before anything can interpolate it.
@@ -33,7 +39,11 @@ def read_volume(series: DeidentifiedSeries, layout: Layout, *, unit: Unit | None
     return _read(series, (layout,), unit)[0]
 
 
-def read_volumes(series: DeidentifiedSeries, *, unit: Unit | None = None) -> tuple[Volume, ...]:
+@overload
+def read_volumes(series: DeidentifiedSeries, *, unit: UnitT) -> tuple[Volume[UnitT], ...]: ...
+@overload
+def read_volumes(series: DeidentifiedSeries, *, unit: Unit | None = None) -> tuple[Volume[Unit], ...]: ...
+def read_volumes(series: DeidentifiedSeries, *, unit: Unit | None = None) -> tuple[Volume[Unit], ...]:
     """Assemble every volume of `series`, opening each file once."""
     return _read(series, series.layouts, unit)
 
@@ -46,7 +56,7 @@ class _Slot:
     place: Place
 
 
-def _read(series: DeidentifiedSeries, layouts: tuple[Layout, ...], unit: Unit | None) -> tuple[Volume, ...]:
+def _read(series: DeidentifiedSeries, layouts: tuple[Layout, ...], unit: Unit | None) -> tuple[Volume[Unit], ...]:
     scale = scale_of(series.modality, series.facts, unit)
     _check_finite(layouts, scale)
     # (k, j, i) in memory is the order of the files, and (i, j, k) a view of it

@@ -9,7 +9,7 @@ from typing import Any
 from medflow.domain.progress import SILENT, Progress
 from medflow.domain.safe import DeidentifiedSeries
 from medflow.domain.task import SeriesRule, Task
-from medflow.domain.volume import Grid, Volume
+from medflow.domain.volume import Grid, Unit, Volume
 from medflow.errors import ConfigurationError, Reason, SeriesError
 from medflow.imaging.grid import on_grid
 from medflow.imaging.nifti import write_nifti
@@ -93,7 +93,7 @@ def _export(house: House, row: SeriesRow, out: Path, wish: Wish) -> int:
     return written
 
 
-def _volumes(series: DeidentifiedSeries, wish: Wish) -> Iterator[tuple[Selected, Volume]]:
+def _volumes(series: DeidentifiedSeries, wish: Wish) -> Iterator[tuple[Selected, Volume[Unit]]]:
     if wish.task is None:
         for layout in series.layouts:
             yield Selected(series=series, layout=layout), read_volume(series, layout)
@@ -102,7 +102,7 @@ def _volumes(series: DeidentifiedSeries, wish: Wish) -> Iterator[tuple[Selected,
         yield selected, on_grid(read_volume(series, selected.layout, unit=wish.task.unit), wish.task.grid)
 
 
-def _sidecar(selected: Selected, volume: Volume, wish: Wish) -> dict[str, Any]:
+def _sidecar(selected: Selected, volume: Volume[Unit], wish: Wish) -> dict[str, Any]:
     """Say what the voxels are and where they come from: pseudonyms, digests and numbers, no date."""
     series, layout = selected.series, selected.layout
     return {

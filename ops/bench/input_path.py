@@ -29,7 +29,7 @@ from medflow.dicom.facts import intensity_facts
 from medflow.dicom.layout import lay_out
 from medflow.dicom.scan import scan_folder
 from medflow.domain.safe import DeidentifiedSeries, read_record
-from medflow.domain.volume import Grid, Intensity, Volume
+from medflow.domain.volume import Grid, Intensity, Unit, Volume
 from medflow.imaging.grid import on_grid
 from medflow.imaging.placement import index_map, laid_on, middle_of
 from medflow.imaging.read import read_volume
@@ -54,20 +54,20 @@ def safe_copy(export: Path, root: Path) -> DeidentifiedSeries:
     )
 
 
-def from_files(safe: DeidentifiedSeries) -> Volume:
+def from_files(safe: DeidentifiedSeries) -> Volume[Unit]:
     """Read headers, work out the layout and read the voxels: all that a converter of files does."""
     lay_out(scan_folder(safe.folder).series[0])
     return read_volume(safe, safe.layouts[0])
 
 
-def isotropic(volume: Volume, spacing: float = 1.5) -> Grid:
+def isotropic(volume: Volume[Unit], spacing: float = 1.5) -> Grid:
     """Make a grid of `spacing` (mm) that covers the volume."""
     reach = np.linalg.norm(volume.affine[:3, :3], axis=0) * volume.voxels.shape
     first, second, third = (round(length / spacing) for length in reach)
     return _grid((spacing,) * 3, (first, second, third), antialias=False)
 
 
-def network(volume: Volume) -> Grid:
+def network(volume: Volume[Unit]) -> Grid:
     """Make the grid that shows a network the whole volume."""
     first, second, third = np.linalg.norm(volume.affine[:3, :3], axis=0) * volume.voxels.shape / NETWORK
     return _grid((float(first), float(second), float(third)), (NETWORK,) * 3, antialias=True)
@@ -141,7 +141,7 @@ def reading(export: Path, safe: DeidentifiedSeries, out: Path) -> None:
     table("files -> volume in HU", medians(cases), list(cases)[-1])
 
 
-def resampling(volume: Volume) -> None:
+def resampling(volume: Volume[Unit]) -> None:
     """Volume to a grid of 1.5 mm."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.voxels.transpose(2, 1, 0)))
     turned = volume.affine.copy()
@@ -177,7 +177,7 @@ def whole(export: Path, safe: DeidentifiedSeries) -> None:
     table(f"files -> {NETWORK}^3 tensor", medians(cases), next(iter(cases)))
 
 
-def memory(safe: DeidentifiedSeries, volume: Volume) -> None:
+def memory(safe: DeidentifiedSeries, volume: Volume[Unit]) -> None:
     """Most memory that a process of its own holds while it takes the whole way, beside what it held before."""
     taken = peak([str(Path(__file__)), "--child", str(safe.folder)])
     decoded = volume.voxels.nbytes

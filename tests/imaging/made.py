@@ -112,7 +112,7 @@ def series(
     )
 
 
-def volume(voxels: NDArray[np.floating], affine: NDArray[np.float64] = STRAIGHT, unit: Unit = Unit.HU) -> Volume:
+def volume(voxels: NDArray[np.floating], affine: NDArray[np.float64] = STRAIGHT, unit: Unit = Unit.HU) -> Volume[Unit]:
     """Make a CT volume of voxels (i, j, k)."""
     return Volume(
         voxels=np.asarray(voxels, np.float32),

@@ -26,7 +26,9 @@ from medflow.imaging.montage import (
 RIGHT_ANTERIOR_SUPERIOR = np.diag([2.0, 2.0, 2.0, 1.0])
 
 
-def volume(voxels: NDArray[np.float32], affine: NDArray[np.float64], *, modality: Modality = Modality.MR) -> Volume:
+def volume(
+    voxels: NDArray[np.float32], affine: NDArray[np.float64], *, modality: Modality = Modality.MR
+) -> Volume[Unit]:
     unit = {Modality.CT: Unit.HU, Modality.MR: Unit.ARBITRARY, Modality.PT: Unit.BQML}[modality]
     return Volume(voxels=voxels, affine=affine, unit=unit, modality=modality, series_digest="0", layout_digest="0")
 

@@ -1,9 +1,10 @@
 """Units: what the numbers mean, and which keyword stands in the way when nobody can tell."""
 
+import numpy as np
 import pytest
 
 from medflow.domain.series import Modality
-from medflow.domain.volume import Unit
+from medflow.domain.volume import Hounsfield, Unit, Uptake, Volume
 from medflow.errors import ConfigurationError, Reason, SeriesError
 from medflow.imaging.units import scale_of, suv_factor, uptake_factor
 from tests.imaging.made import facts, pet
@@ -154,3 +155,20 @@ def test_a_pet_without_rescale_has_no_activity() -> None:
 @pytest.mark.parametrize(("units", "unit"), [("BQML", Unit.BQML), ("GML", Unit.SUVBW), ("PROPCPS", Unit.ARBITRARY)])
 def test_the_natural_unit_of_a_pet_is_what_its_header_offers(units: str, unit: Unit) -> None:
     assert scale_of(Modality.PT, facts(pet=pet(units=units)), None).unit is unit
+
+
+def hottest(volume: Volume[Uptake]) -> float:
+    return float(volume.voxels.max())
+
+
+def test_the_type_checker_keeps_units_apart() -> None:
+    voxels = np.full((2, 2, 2), 3.0, np.float32)
+    uptake: Volume[Uptake] = Volume(
+        voxels=voxels, affine=np.eye(4), unit=Unit.SUVBW, modality=Modality.PT, series_digest="", layout_digest=""
+    )
+    density: Volume[Hounsfield] = Volume(
+        voxels=voxels, affine=np.eye(4), unit=Unit.HU, modality=Modality.CT, series_digest="", layout_digest=""
+    )
+
+    assert hottest(uptake) == 3.0
+    assert hottest(density) == 3.0  # type: ignore[arg-type]  # mypy fails this file if it ever accepts the line
