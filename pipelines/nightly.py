@@ -60,10 +60,12 @@ def outcome(state: State[Any]) -> Any:  # noqa: ANN401  (counts, None, or the co
 
 
 def faults(done: Mapping[str, Any]) -> list[str]:
-    """Name the parts that failed, and a chain that does not hold."""
+    """Name the parts that failed, models that must be trained again, and a chain that does not hold."""
     failed = [str(result) for result in done.values() if isinstance(result, BaseException)]
     broken = isinstance(done["audit"], dict) and done["audit"]["faults"]
-    return [*failed, *(["the audit chain is broken"] if broken else [])]
+    outdated = done["score"]["outdated"] if isinstance(done["score"], dict) else []
+    aged = [f"train again: {', '.join(outdated)}"] if outdated else []
+    return [*failed, *aged, *(["the audit chain is broken"] if broken else [])]
 
 
 def report(done: Mapping[str, Any]) -> str:

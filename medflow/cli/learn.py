@@ -63,7 +63,8 @@ def score(
         print_json("score", report.record())
     else:
         show_scoring(report)
-    finish(clean=not report.refused and not report.withheld and "several-series" not in report.unmatched)
+    turned_away = report.refused or report.withheld or report.outdated
+    finish(clean=not turned_away and "several-series" not in report.unmatched)
 
 
 def predictions(

@@ -70,6 +70,8 @@ def show_scoring(report: "ScoreReport") -> None:
             )
         ],
     )
+    if report.outdated:
+        out.print(f"not run, train again: {', '.join(report.outdated)}", markup=False)
     if report.refused:
         rows = [(code, count, Reason(code).sentence) for code, count in sorted(report.refused.items())]
         print_table("turned away", ("reason", "series", "what it means"), rows)

@@ -1,10 +1,12 @@
 """The engine: what becomes of each element of a data set, at any depth. What no rule keeps does not come out."""
 
 import struct
+import zlib
 from dataclasses import dataclass, field, replace
 
 from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from medflow.deid.codes import CODE_VALUE, MEANING, SCHEME, is_about_the_code, known_meaning
 from medflow.deid.encode import Clean, Items, text_element
@@ -43,15 +45,18 @@ ONE_ITEM_PER_FRAME = frozenset({"PerFrameFunctionalGroupsSequence", "SharedFunct
 DAMAGE = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
+    InvalidDicomError,
     LookupError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
     struct.error,
+    zlib.error,
 )
-"""What pydicom raises over a damaged element."""
+"""What pydicom raises over a damaged element or file."""
 PIXELS = 0x7FE00000
 UNKNOWN = Treatment(action=Action.REMOVE, rule="", source="no rule keeps it")
 MAPPED = Treatment(action=Action.UID, rule="", source="a UID without a row is mapped")

@@ -1,6 +1,5 @@
 """A first look at a series: what its headers say of it, cleaned, before anything of it is decoded or written."""
 
-import struct
 from io import BytesIO
 
 from pydicom import DataElement, Dataset, dcmread
@@ -36,7 +35,7 @@ def glance(series: Series, *, pseudonyms: Pseudonyms, profile: Profile) -> Descr
         bodies.start(first)
         contrast = contrast_given(first)
         return descriptors(bodies.cleaned(first), code="", site=NO_SITE, head=bodies.head, contrast=contrast)
-    except (*DAMAGE, struct.error):
+    except DAMAGE:
         raise SeriesError(Reason.DAMAGED_HEADER) from None
 
 
@@ -70,5 +69,5 @@ def _opened(file: SourceFile) -> Dataset:
             return dcmread(BytesIO(read_content(file)), stop_before_pixels=True, force=True)
     except OSError:
         raise SeriesError(Reason.UNREADABLE_FILE) from None
-    except (*DAMAGE, struct.error):
+    except DAMAGE:
         raise SeriesError(Reason.DAMAGED_HEADER) from None

@@ -68,7 +68,7 @@ def opened(content: bytes, *, planar: bool = False) -> Opened:
             dataset = dcmread(BytesIO(content), force=True)
             withhold_text(dataset)
             frames = stored_samples(dataset) if planar else stored_values(dataset)
-    except (*DAMAGE, struct.error):
+    except DAMAGE:
         raise SeriesError(Reason.DAMAGED_HEADER) from None
     return Opened(dataset=dataset, syntax=_syntax(dataset), frames=frames)
 
@@ -93,7 +93,7 @@ def deidentified_file(original: Opened, bodies: Bodies) -> bytes:
         with hushed():
             body = bodies.body(original.dataset, implicit=implicit)
             pixels = _pixels(original, implicit=implicit)
-    except (*DAMAGE, struct.error):
+    except DAMAGE:
         raise SeriesError(Reason.DAMAGED_HEADER) from None
     meta = _meta(original, bodies.pseudonyms)
     return b"".join((bytes(128), b"DICM", meta, body, _pixel_element(pixels, implicit=implicit)))

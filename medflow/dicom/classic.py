@@ -12,6 +12,7 @@ from medflow.dicom.geometry import (
 from medflow.dicom.header import Header
 from medflow.dicom.labels import classic_labels
 from medflow.dicom.objects import image_type_of
+from medflow.dicom.tags import Tag
 from medflow.domain.series import Frame, Modality
 
 
@@ -35,6 +36,7 @@ def classic_frame(header: Header, modality: Modality, rows: int, columns: int) -
         image_type=image_type_of(header),
         labels=classic_labels(header, modality),
         thickness=thickness_of(header),
+        kernel=header.texts(Tag.ConvolutionKernel),
     )
     return frame, stated
 

@@ -67,6 +67,7 @@ def enhanced_frames(header: Header, count: int, rows: int, columns: int) -> tupl
                 image_type=_frame_type(header, described),
                 labels=frame_labels(described, dimensions),
                 thickness=thickness_of(described),
+                kernel=described.texts(Tag.ConvolutionKernel),
             )
         )
     return tuple(frames), all_stated

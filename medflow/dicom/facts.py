@@ -30,7 +30,7 @@ def intensity_facts(series: Series) -> IntensityFacts:
         or "MONOCHROME2",
         rescale_type=_rescale_type(series),
         rescaled=all(instance.rescaled for instance in instances),
-        padding=_one({instance.padding for instance in instances} - {None}, "PixelPaddingValue"),
+        padding=_padding(series),
         pet=pet_facts(pets) if series.modality is Modality.PT and complete else None,
     )
 
@@ -41,6 +41,13 @@ def _rescale_type(series: Series) -> str | None:
     if series.modality is not Modality.CT:
         return types.pop() if len(types) == 1 else None
     return _one(types - {None}, "RescaleType")
+
+
+def _padding(series: Series) -> tuple[int, int] | None:
+    """Name the padding of a CT, which alone is replaced; MR and PET keep what was stored."""
+    if series.modality is not Modality.CT:
+        return None
+    return _one({instance.padding for instance in series.instances} - {None}, "PixelPaddingValue")
 
 
 def _one(values: Iterable[_Value], keyword: str) -> _Value | None:

@@ -1,4 +1,4 @@
-"""Which frames of a series may stand in one volume: same grid, same orientation, same echo, same kind of image."""
+"""Which frames of a series may stand in one volume: same grid, orientation, echo, kind of image and kernel."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -64,6 +64,7 @@ def grouped(series: Series, slices: list[Slice]) -> list[list[Slice]]:
             orientations[_cosines(frame)],
             echoes[_echo(frame)],
             frame.image_type[2:],
+            frame.kernel,
         )
         groups[key].append(one)
     keyed = sorted(groups.items(), key=lambda item: item[0][1:] + item[0][:1])

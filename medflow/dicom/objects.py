@@ -64,6 +64,9 @@ GREY = frozenset({"", "MONOCHROME1", "MONOCHROME2"})
 """What may be said of a grey image; saying nothing is judged with the rest of its pixel module."""
 
 
+LONGEST_UID = 64
+
+
 def state_for(reason: Reason) -> FileState:
     """Say what becomes of a file that is set aside for `reason`."""
     return FileState.IGNORED if reason in IGNORED else FileState.QUARANTINED
@@ -83,8 +86,7 @@ def image_modality(meta: Header, header: Header, transfer_syntax_uid: str) -> Mo
         raise _without_pixels(header, sop_class, declared, transfer_syntax_uid)
     if not is_read(transfer_syntax_uid):
         raise unsupported(transfer_syntax_uid)
-    if not sop_class and declared in set(Modality):
-        raise SeriesError(Reason.MISSING_IDENTIFIER, "SOPClassUID")
+    _check_class(sop_class, declared)
     if sop_class in PLANAR_CLASSES:
         return _planar_modality(sop_class, declared)
     modality = VOLUME_CLASSES.get(sop_class)
@@ -94,6 +96,18 @@ def image_modality(meta: Header, header: Header, transfer_syntax_uid: str) -> Mo
         raise SeriesError(Reason.DAMAGED_HEADER, "Modality")
     _check_depicts_slices(header, sop_class, modality)
     return modality
+
+
+def _check_class(sop_class: str, declared: str) -> None:
+    if not sop_class and declared in set(Modality):
+        raise SeriesError(Reason.MISSING_IDENTIFIER, "SOPClassUID")
+    if sop_class and not is_uid(sop_class):
+        raise SeriesError(Reason.DAMAGED_HEADER, "SOPClassUID")
+
+
+def is_uid(text: str) -> bool:
+    """Tell whether `text` can be a UID (PS3.5 9.1)."""
+    return 0 < len(text) <= LONGEST_UID and not set(text) - set("0123456789.")
 
 
 def sop_class_of(meta: Header, header: Header) -> str:

@@ -11,7 +11,7 @@ from medflow.dicom.enhanced import enhanced_frames, first_group
 from medflow.dicom.files import open_object
 from medflow.dicom.header import Header
 from medflow.dicom.mosaic import is_mosaic, mosaic_frames
-from medflow.dicom.objects import ENHANCED, image_modality, sop_class_of, state_for
+from medflow.dicom.objects import ENHANCED, image_modality, is_uid, sop_class_of, state_for
 from medflow.dicom.pet import pet_header
 from medflow.dicom.pixelfacts import PixelFacts, check_size, padding_of, pixel_facts
 from medflow.dicom.planar import planes_of
@@ -21,7 +21,6 @@ from medflow.dicom.walking import Window
 from medflow.domain.series import Frame, Instance, Modality, SetAside, SourceFile
 from medflow.errors import Reason, SeriesError, came_from
 
-LONGEST_UID = 64
 _Shared = TypeVar("_Shared", bound=Hashable)
 
 
@@ -137,13 +136,14 @@ def _compact(frame: Frame, shared: Sharing) -> Frame:
         labels=tuple(map(shared, frame.labels)),
         corner=shared(frame.corner),
         thickness=shared(frame.thickness),
+        kernel=shared(frame.kernel),
     )
 
 
 def _uid(header: Header, tag: Tag) -> str:
     """Read an identifier that every object must have."""
     uid = header.text(tag)
-    if not uid or len(uid) > LONGEST_UID or set(uid) - set("0123456789."):
+    if not is_uid(uid):
         raise SeriesError(Reason.MISSING_IDENTIFIER, tag.name)
     return uid
 

@@ -46,6 +46,7 @@ class Tag(IntEnum):
     RadionuclideHalfLife = 0x00181075
     RadiopharmaceuticalStartDateTime = 0x00181078
     ImagerPixelSpacing = 0x00181164
+    ConvolutionKernel = 0x00181210
     FlipAngle = 0x00181314
     DiffusionDirectionality = 0x00189075
     ViewPosition = 0x00185101

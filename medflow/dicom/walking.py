@@ -18,6 +18,19 @@ LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"
 """Value representations with a length of 32 bits (PS3.5 7.1.2)."""
 OTHER_VRS = frozenset({b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"})
 SHORT_VRS = OTHER_VRS | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
+TEXTS = frozenset({b"AE", b"CS", b"DS", b"IS", b"LO", b"LT", b"SH", b"ST", b"UC", b"UN", b"UT"})
+"""Value representations under which other readers see a number that is spelled in digits."""
+NUMBERS = frozenset(
+    {
+        Tag.ImagePositionPatient,
+        Tag.ImageOrientationPatient,
+        Tag.PixelSpacing,
+        Tag.NumberOfFrames,
+        Tag.RescaleSlope,
+        Tag.RescaleIntercept,
+    }
+)
+"""What decides a voxel's place and value; under another value representation these bytes are other numbers."""
 CHUNK = 16 * 1024
 LONGEST = 64 * 1024 * 1024
 """Bytes of the longest value that is kept."""
@@ -138,10 +151,15 @@ class _Walker:
         if keep and (vr == b"SQ" or (vr in {b"", b"UN"} and self._is_sequence(tag, at, length))):
             elements[tag] = self._items(at, end, explicit=explicit and vr == b"SQ", keep=True, depth=depth)[0]
         elif keep:
-            if length > LONGEST:
-                raise damaged("a value is too long")
-            elements[tag] = self.window.bytes(at, length)
+            elements[tag] = self._kept(tag, vr, length, at)
         return end
+
+    def _kept(self, tag: int, vr: bytes, length: int, at: int) -> bytes:
+        if vr and vr not in TEXTS and tag in NUMBERS:
+            raise damaged(Tag(tag).name)
+        if length > LONGEST:
+            raise damaged("a value is too long")
+        return self.window.bytes(at, length)
 
     def _items(
         self, offset: int, end: int | None, *, explicit: bool, keep: bool, depth: int

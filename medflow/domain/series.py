@@ -97,6 +97,8 @@ class Frame:
     """(row, column) of the frame's first pixel within its stored plane; other than (0, 0) only in a mosaic."""
     thickness: float | None = None
     """SliceThickness (mm): the depth of a slice that stands alone."""
+    kernel: tuple[str, ...] = ()
+    """ConvolutionKernel: one scan may be reconstructed twice, sharp and soft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

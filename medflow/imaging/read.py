@@ -109,7 +109,7 @@ def _fill(path: Path, slots: list[_Slot], scale: Scale, padding: tuple[int, int]
         if frame.shape != slot.plane.shape:
             raise SeriesError(Reason.DAMAGED_PIXELS, "Rows")
         _rescale(frame, slot, scale)
-        if padding is not None:
+        if padding is not None and scale.padding is not None:
             slot.plane[(frame >= padding[0]) & (frame <= padding[1])] = scale.padding
 
 

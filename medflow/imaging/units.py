@@ -32,11 +32,11 @@ STORED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How rescaled values become a unit: times `factor`; voxels that nobody measured become `padding`."""
+    """How rescaled values become a unit: times `factor`; a CT's padding, which nobody measured, becomes `padding`."""
 
     unit: Unit
     factor: float
-    padding: float
+    padding: float | None = None
 
 
 def scale_of(modality: Modality, facts: IntensityFacts, unit: Unit | None) -> Scale:
@@ -49,13 +49,13 @@ def scale_of(modality: Modality, facts: IntensityFacts, unit: Unit | None) -> Sc
         ConfigurationError: no series of the modality could have the unit.
     """
     if modality is Modality.PT:
-        return Scale(unit=(found := unit or _natural(facts)), factor=_pet_factor(facts, found), padding=0.0)
+        return Scale(unit=(found := unit or _natural(facts)), factor=_pet_factor(facts, found))
     natural = Unit.HU if modality is Modality.CT else Unit.ARBITRARY
     if unit not in {None, natural}:
         raise ConfigurationError(f"{modality.value} is read in {natural.value}, not in {unit}")
     if natural is Unit.HU:
         _check_hounsfield(facts)
-    return Scale(unit=natural, factor=1.0, padding=AIR if natural is Unit.HU else 0.0)
+    return Scale(unit=natural, factor=1.0, padding=AIR if natural is Unit.HU else None)
 
 
 def _check_hounsfield(facts: IntensityFacts) -> None:

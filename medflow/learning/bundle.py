@@ -88,7 +88,7 @@ def load_bundle(folder: Path, model_digest: str | None = None) -> Bundle:
         task = Task.from_record(json.loads(contents["task.json"]))
         weights = load_tensors(contents["model.safetensors"])
     except ValueError as fault:
-        raise StateError(f"{_called(folder)}: {fault}") from None
+        raise StateError(f"{_called(folder)}: {fault}; train it again") from None
     except SafetensorError:
         raise IntegrityError(f"{_called(folder)}: model.safetensors is damaged") from None
     return Bundle(

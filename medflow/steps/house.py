@@ -1,5 +1,6 @@
 """The house: databases, vault, keys and folders, opened together."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -151,7 +152,8 @@ def make(places: Places) -> tuple[str, ...]:
     """Bring both databases to the newest schema; where none stood yet, make the keys that are missing as well.
 
     Raises:
-        ConfigurationError: a database stands and a key is missing. A new key would name every patient anew.
+        ConfigurationError: a database stands and a key is missing (a new key would name every patient anew), or the
+            folders cannot be made.
     """
     missing = [name for name, path in places.keys.named() if not path.is_file()]
     if missing and (schema.exists(places.main_url) or schema.exists(places.vault_url)):
@@ -159,13 +161,17 @@ def make(places: Places) -> tuple[str, ...]:
             f"a database stands here, but its {', '.join(missing)} key is missing; "
             "restore the key file from its backup, or set MEDFLOW_*_KEY_FILE to where it lies"
         )
-    places.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
-    for name, path in places.keys.named():
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_new_key(path, new_key())
-            made.append(f"the {name} key")
+    try:
+        places.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, path in places.keys.named():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_new_key(path, new_key())
+                made.append(f"the {name} key")
+    except OSError as fault:
+        reason = os.strerror(fault.errno or 0)
+        raise ConfigurationError(f"the data folder or the keys cannot be made there: {reason}") from None
     schema.upgrade(places.main_url)
     schema.upgrade_vault(places.vault_url)
     return (*made, "the database", "the vault")

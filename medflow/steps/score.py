@@ -53,6 +53,8 @@ class ScoreReport:
     """Studies of a task's modality of which it took no series, by reason; counted once for each model."""
     failed: Mapping[str, int]
     """Series of these studies, by each rule of the task that they fail."""
+    outdated: tuple[str, ...]
+    """`name:version` of each model that was passed over, because it was trained under rules of another version."""
 
     def record(self) -> dict[str, Any]:
         """Write the report as plain values, for `--json` and for flows."""
@@ -66,6 +68,7 @@ class ScoreReport:
             "elsewhere": self.elsewhere,
             "unmatched": dict(self.unmatched),
             "failed": dict(self.failed),
+            "outdated": list(self.outdated),
         }
 
 
@@ -83,21 +86,23 @@ class _Tally:
 def score(house: House, model: str | None = None, *, progress: Progress = SILENT) -> ScoreReport:
     """Score what `model` (`NAME` or `NAME:VERSION`) wants and has not judged; a second run scores nothing.
 
-    Without a name: the active version of each model, or the newest one of a model that has none active.
+    Without a name: the active version of each model, or the newest one of a model that has none active. One that must
+    be trained again is passed over then, and named in the report.
 
     Raises:
-        StateError: there is no such model, or none at all.
+        StateError: there is no such model, or none at all; or what was asked for must be trained again.
         IntegrityError: a model's files are not what its digest says.
     """
     chosen = chosen_models(house, model)
     with opened(house, STEP) as run:
         scoring = _Scoring(run=run, progress=progress)
-        for item in chosen:
-            scoring.score_with(item)
+        bundles, outdated = _bundles(house, chosen)
+        for item, bundle in bundles:
+            scoring.score_with(item, bundle)
         tally = scoring.tally
         report = ScoreReport(
             run=run.id,
-            models=tuple(f"{item.name}:{item.version}" for item in chosen),
+            models=tuple(_called(item) for item, _ in bundles),
             scored=tally.scored,
             withheld=tally.withheld,
             already=tally.already,
@@ -105,10 +110,30 @@ def score(house: House, model: str | None = None, *, progress: Progress = SILENT
             elsewhere=tally.elsewhere,
             unmatched=dict(tally.unmatched),
             failed=dict(tally.failed),
+            outdated=outdated,
         )
         record = report.record()
-        run.detail = {name: record[name] for name in ("models", "scored", "withheld", "refused", "unmatched")}
+        run.detail = {
+            name: record[name] for name in ("models", "scored", "withheld", "refused", "unmatched", "outdated")
+        }
     return report
+
+
+def _bundles(house: House, chosen: tuple[Model, ...]) -> tuple[list[tuple[Model, Bundle]], tuple[str, ...]]:
+    """Load the models, and name those that this code cannot run as they were trained; one that stands alone raises."""
+    bundles, outdated = [], []
+    for item in chosen:
+        try:
+            bundles.append((item, load_bundle(house.models / item.folder, item.model_digest)))
+        except StateError:
+            if len(chosen) == 1:
+                raise
+            outdated.append(_called(item))
+    return bundles, tuple(outdated)
+
+
+def _called(model: Model) -> str:
+    return f"{model.name}:{model.version}"
 
 
 def chosen_models(house: House, model: str | None) -> tuple[Model, ...]:
@@ -188,10 +213,9 @@ class _Scoring:
     settler: Settler = field(default_factory=Settler)
     tally: _Tally = field(default_factory=_Tally)
 
-    def score_with(self, model: Model) -> None:
+    def score_with(self, model: Model, bundle: Bundle) -> None:
         """Offer a job for each series that the model wants, and do those that nobody has done or holds."""
         house = self.run.house
-        bundle = load_bundle(house.models / model.folder, model.model_digest)
         wanted = self._wanted(bundle.task)
         with writing(house.engine) as connection:
             for series_id in wanted:

@@ -73,21 +73,20 @@ def save_series(
 ) -> bool:
     """Write an accepted series and the verdict on its completeness; False if it was accepted before.
 
-    An older accepted revision (same UID and profile, other source files) becomes superseded by it. A row that turned
-    the same files away becomes this one.
+    Older accepted revisions (same UID, other source files or another profile) become superseded by it: of one series,
+    one row stands. A row that turned the same files away becomes this one.
     """
-    _one_writer(connection, safe.uid, safe.profile_digest)
+    _one_writer(connection, safe.uid)
     there = connection.scalar(select(ROW.state).where(ROW.id == safe.id).with_for_update())
     if there in {"accepted", "superseded"}:
         return False
-    same = (ROW.uid == safe.uid, ROW.profile_digest == safe.profile_digest, ROW.id != safe.id)
-    older = connection.scalar(select(ROW.id).where(*same, ROW.state == "accepted").with_for_update())
+    same = (ROW.uid == safe.uid, ROW.id != safe.id)
+    older = connection.scalars(select(ROW.id).where(*same, ROW.state == "accepted").with_for_update()).all()
     revision = connection.scalar(select(func.max(ROW.revision)).where(*same)) or 0
-    if older is not None:
-        connection.execute(update(tables.series).where(ROW.id == older).values(state="superseded"))
+    replaced = update(tables.series).where(ROW.id.in_(older))
+    connection.execute(replaced.values(state="superseded"))
     _write(connection, _accepted(safe, completeness, revision=revision + 1, at=at), run_id)
-    if older is not None:
-        connection.execute(update(tables.series).where(ROW.id == older).values(superseded_by=safe.id))
+    connection.execute(replaced.values(superseded_by=safe.id))
     return True
 
 
@@ -217,10 +216,10 @@ def _write(connection: Connection, values: dict[str, Any], run_id: str) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=replaced))
 
 
-def _one_writer(connection: Connection, uid: SeriesUID, profile_digest: str) -> None:
+def _one_writer(connection: Connection, uid: SeriesUID) -> None:
     """Let revisions of one series queue up on PostgreSQL; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
-        key = func.hashtextextended(literal(f"series/{uid}/{profile_digest}"), 0)
+        key = func.hashtextextended(literal(f"series/{uid}"), 0)
         connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 

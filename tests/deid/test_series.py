@@ -1,5 +1,6 @@
 """A folder of the safe store: whole, repeatable, conformant, and as useful as the original."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pydicom.uid import (
     PositronEmissionTomographyImageStorage,
 )
 
+from medflow.deid.object import opened
 from medflow.deid.pixels import frame_digest
 from medflow.deid.profile import Profile
 from medflow.deid.pseudonyms import Pseudonyms
@@ -316,6 +318,35 @@ def test_a_file_that_changed_since_it_was_hashed_is_refused(
         )  # fmt: skip
 
     assert caught.value.reason is Reason.CHANGED_WHILE_READ
+
+
+def cut_off(content: bytes) -> bytes:
+    return content[:-2]
+
+
+def with_a_group_length_of_six_bytes(content: bytes) -> bytes:
+    return content.replace(b"UL\x04\x00", b"UL\x06\x00", 1)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "damage"),
+    [
+        (DeflatedExplicitVRLittleEndian, cut_off),
+        (ExplicitVRLittleEndian, with_a_group_length_of_six_bytes),
+    ],
+)
+def test_a_file_that_cannot_be_parsed_is_damaged_and_no_error_of_a_library_comes_through(
+    syntax: UID, damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    ds = ct_slice(0)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.save_as(tmp_path / "0000", enforce_file_format=True)
+
+    with pytest.raises(SeriesError) as caught:
+        opened(damage((tmp_path / "0000").read_bytes()))
+
+    assert caught.value.reason is Reason.DAMAGED_HEADER
 
 
 def test_stored_files_decode_to_what_the_originals_did(tmp_path: Path, deidentify: Deidentify) -> None:

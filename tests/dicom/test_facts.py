@@ -139,6 +139,12 @@ def test_padding_and_rescale_are_stated_as_stored(tmp_path: Path) -> None:
     assert (found.padding, found.rescale_type, found.rescaled, found.pet) == ((-2000, -2000), "HU", True, None)
 
 
+def test_slices_of_an_mr_may_be_padded_with_different_values(tmp_path: Path) -> None:
+    slices = (one_slice(n, modality="MR", position=(0, 0, n), PixelPaddingValue=-n) for n in (1, 2))
+
+    assert facts_of(tmp_path, *slices).padding is None
+
+
 def test_a_slice_without_a_rescale_leaves_the_series_unrescaled(tmp_path: Path) -> None:
     assert not facts_of(tmp_path, one_slice(1), one_slice(2, RescaleIntercept=None)).rescaled
 

@@ -242,6 +242,16 @@ def test_only_the_doubtful_volume_of_a_series_is_quarantined(tmp_path: Path) -> 
     assert (len(result.set_aside), lengths(result)) == (4, [(2, (1, 1))])
 
 
+@pytest.mark.parametrize("above", [0, 2])
+def test_a_sharp_and_a_soft_reconstruction_are_never_mixed(tmp_path: Path, above: int) -> None:
+    sharp = (one_slice(n, position=(0, 0, n), ConvolutionKernel="Br60") for n in (1, 2))
+    soft = (one_slice(n, position=(0, 0, n - 2 + above), ConvolutionKernel="Br36") for n in (3, 4))
+
+    result = laid_out(tmp_path, *sharp, *soft)
+
+    assert lengths(result) == [(2, (1, 1)), (2, (1, 1))]
+
+
 def test_frames_of_reference_are_never_mixed(tmp_path: Path) -> None:
     slices = stack([0, 2, 4, 6])
     slices[3].FrameOfReferenceUID = uid("elsewhere")

@@ -120,6 +120,24 @@ def test_an_object_that_is_no_slice_is_set_aside(
     assert (aside.state, aside.reason) == (state, reason)
 
 
+@pytest.mark.parametrize(
+    ("written_as", "damaged_to"),
+    [
+        (b"\x20\x00\x32\x00DS", b"\x20\x00\x32\x00DR"),
+        (b"\x28\x00\x52\x10DS", b"\x28\x00\x52\x10US"),
+        (b"\x08\x00\x16\x00UI\x1a\x001.2", b"\x08\x00\x16\x00UI\x1a\x00\xe1.2"),
+    ],
+)
+def test_a_place_a_value_or_a_class_that_two_readers_would_read_in_two_ways_is_damaged(
+    tmp_path: Path, written_as: bytes, damaged_to: bytes
+) -> None:
+    plain = written(one_slice(RescaleIntercept="-102"))
+    assert plain.count(written_as) == 1
+    (tmp_path / "x").write_bytes(plain.replace(written_as, damaged_to))
+
+    assert only(tmp_path).reason is Reason.DAMAGED_HEADER
+
+
 @pytest.mark.parametrize("text", [b"NaN ", b"inf ", b"1_0 ", b"0,5 ", b"\xff\xfe\x00 "])
 @pytest.mark.parametrize("number", [b"0.70", b"-102"])
 def test_a_number_that_is_none_quarantines_its_file(tmp_path: Path, text: bytes, number: bytes) -> None:

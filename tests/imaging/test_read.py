@@ -49,6 +49,17 @@ def test_padding_of_a_ct_is_air_and_not_what_the_scanner_wrote(tmp_path: Path) -
     assert read.voxels[:, 0, 0].tolist() == [-1024.0, -2023.0, -24.0, 16.0]
 
 
+@pytest.mark.parametrize("modality", [Modality.MR, Modality.PT])
+def test_padding_of_an_mr_or_a_pet_stays_what_was_stored(tmp_path: Path, modality: Modality) -> None:
+    stored = np.array([[[-2000, -1999, 0, 40]]], np.int16)
+    write_stored(tmp_path / "a.dcm", stored)
+    stack = layout(1, 4, [place(0, slope=2.0, intercept=5.0)])
+
+    read = read_volume(series(tmp_path, ["a.dcm"], [stack], facts(padding=(-2000, -2000), pet=pet()), modality), stack)
+
+    assert read.voxels[:, 0, 0].tolist() == [-3995.0, -3993.0, 5.0, 85.0]
+
+
 def test_volumes_that_share_a_file_are_read_together(tmp_path: Path) -> None:
     write_stored(tmp_path / "a.dcm", STORED)
     first, second = layout(4, 5, [place(0, 0), place(0, 2)]), layout(4, 5, [place(0, 1)])

@@ -71,6 +71,12 @@ def test_a_night_reports_counts_run_ids_and_codes_and_nothing_else() -> None:
     assert faults(done) == ["score: unexpected OSError", "the audit chain is broken"]
 
 
+def test_a_night_that_passes_over_a_model_says_so() -> None:
+    done = {"ingest": {"run": "run_1"}, "score": {"outdated": ["ball:1"]}, "audit": {"rows": 2, "faults": 0}}
+
+    assert faults(done) == ["train again: ball:1"]
+
+
 def test_a_night_without_a_model_is_no_failure() -> None:
     done = {"ingest": {"run": "run_1"}, "score": None, "audit": {"rows": 2, "faults": 0}}
 

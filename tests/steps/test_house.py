@@ -40,6 +40,13 @@ def test_whoever_only_reads_makes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_a_data_folder_that_cannot_be_made_is_named_so_without_its_path(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+
+    with pytest.raises(ConfigurationError, match=r"cannot be made there: Not a directory$"):
+        open_house(_places(tmp_path / "taken" / "data"), outside())
+
+
 @pytest.mark.parametrize("name", ["pseudonym", "vault", "audit"])
 def test_where_a_database_stands_a_missing_key_is_never_made_anew(tmp_path: Path, name: str) -> None:
     places = _places(tmp_path / "data")

@@ -10,6 +10,7 @@ import pytest
 
 from medflow.domain.series import Modality
 from medflow.domain.task import SeriesRule, Task
+from medflow.domain.volume import Grid
 from medflow.errors import BatchError, IntegrityError, SeriesError, StateError
 from medflow.steps.audit import events, verify
 from medflow.steps.house import House
@@ -209,6 +210,20 @@ def test_a_promoted_version_speaks_and_the_older_one_retires(trained: House, bal
 
     assert [row.stage.value for row in listed_models(trained)] == ["active", "retired"]
     assert score(trained).models == ("ball:1",)
+
+
+def test_a_model_of_older_rules_is_passed_over_and_named_and_the_others_speak(
+    trained: House, ball_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medflow.domain.volume.Grid.RULES", Grid.RULES + 1)
+    train(trained, replace(ball_task, name="newer"))
+
+    report = score(trained)
+
+    assert (report.models, report.outdated) == (("newer:1",), ("ball:1",))
+    assert report.scored == PATIENTS + 1
+    with pytest.raises(StateError, match="train it again"):
+        score(trained, "ball")
 
 
 def test_a_task_that_wants_nothing_here_trains_nothing(trained: House, ball_task: Task) -> None:

@@ -97,15 +97,26 @@ def test_a_new_revision_supersedes_the_older_one_for_good(running: Engine) -> No
     assert stands == rows[2]
 
 
-def test_series_of_other_uids_or_profiles_supersede_nothing(running: Engine) -> None:
+def test_series_of_other_uids_supersede_nothing(running: Engine) -> None:
     saved(running, "a", "2.25.7")
     saved(running, "b", "2.25.8")
-    with writing(running) as connection:
-        other = replace(a_series("a"), profile_digest=hexed("another profile"))
-        save_series(connection, other, run_id=RUN, at=NOON)
     with reading(running) as connection:
-        assert len(accepted_series(connection)) == len(accepted_series(connection, modality=Modality.CT)) == 3
+        assert len(accepted_series(connection)) == len(accepted_series(connection, modality=Modality.CT)) == 2
         assert accepted_series(connection, modality=Modality.MR) == ()
+
+
+def test_a_series_taken_in_again_under_a_new_profile_stands_once(running: Engine) -> None:
+    saved(running, "a")
+    other = replace(a_series("a"), profile_digest=hexed("another profile"))
+    with writing(running) as connection:
+        assert save_series(connection, other, run_id=RUN, at=NOON)
+    assert not saved(running, "a")
+    with reading(running) as connection:
+        (stands,) = accepted_series(connection)
+        older, _ = revisions(connection, SeriesUID("2.25.7"))
+
+    assert (stands.id, stands.revision) == (other.id, 2)
+    assert (older.state, older.superseded_by) == ("superseded", other.id)
 
 
 def test_a_refused_series_is_a_row_with_its_reason(running: Engine) -> None:
