@@ -84,14 +84,25 @@ def _between(rows: torch.Tensor, extent: Sequence[int], places: list[Matrix], *,
 def _at_points(part: torch.Tensor, mapping: Matrix, shape: tuple[int, ...], sampling: Sampling) -> torch.Tensor:
     """Interpolate at each point by itself."""
     sampled = part.new_empty(shape[2], shape[1], shape[0])
+    inward = _centred(part.shape) @ mapping
+    limits = torch.tensor([(size + 2 * EDGE) / max(size - 1, 1) for size in part.shape], device=part.device)
     for start in range(0, shape[2], SLAB):
         slab = sampled[start : start + SLAB]
-        places = _places(mapping @ _shift(start), slab.shape, part.device)
+        places = _places(inward @ _shift(start), slab.shape, part.device)
         slab.copy_(_drawn_at(part, places, linear=sampling.linear))
-        outside = _outside(places, part.shape)
-        if outside is not None:
-            slab.masked_fill_(outside, sampling.padding)
+        corners = places[:: max(len(places) - 1, 1), :: shape[1] - 1 or 1, :: shape[0] - 1 or 1]
+        if bool((corners.abs() > limits).any()):  # a box is convex: where its corners lie inside, so does all of it
+            slab.masked_fill_((places.abs() > limits).any(dim=-1), sampling.padding)
     return sampled.permute(2, 1, 0)
+
+
+def _centred(extent: Sequence[int]) -> Matrix:
+    """Give the map from voxels to where the middle of each axis is 0, and its first and last voxel are -1 and 1."""
+    centred = np.eye(4)
+    for axis, size in enumerate(extent):
+        centred[axis, axis] = 2.0 / max(size - 1, 1)
+        centred[axis, 3] = -1.0 if size > 1 else 0.0
+    return centred
 
 
 def _shift(slices: int) -> Matrix:
@@ -101,8 +112,8 @@ def _shift(slices: int) -> Matrix:
     return shift
 
 
-def _places(mapping: Matrix, extent: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Give the source index (last axis: i, j, k) of each voxel (k, j, i) of a target of `extent`."""
+def _places(mapping: Matrix, extent: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Map each voxel (k, j, i) of a target of `extent`; the last axis of what comes out is i, j, k of the source."""
     k, j, i = (torch.arange(size, dtype=torch.float64, device=device) for size in extent)
     places = torch.empty(*extent, 3, device=device)
     for axis in range(3):
@@ -112,22 +123,11 @@ def _places(mapping: Matrix, extent: tuple[int, ...], device: torch.device) -> t
     return places
 
 
-def _outside(places: torch.Tensor, extent: torch.Size) -> torch.Tensor | None:
-    """Tell which places lie beyond half a step from the border voxels' centres; None where none does."""
-    corners = places[:: max(len(places) - 1, 1), :: places.shape[1] - 1 or 1, :: places.shape[2] - 1 or 1]
-    highest = torch.tensor(extent, device=places.device) - 0.5 + EDGE
-    if bool(((corners >= -0.5 - EDGE) & (corners <= highest)).all()):
-        return None  # a box is convex: its corners speak for it
-    return ((places < -0.5 - EDGE) | (places > highest)).any(dim=-1)
-
-
 def _drawn_at(part: torch.Tensor, places: torch.Tensor, *, linear: bool) -> torch.Tensor:
-    """Draw from `part` (i, j, k) at `places`; beyond its border its last voxel goes on."""
-    wide = torch.tensor([2.0 / max(size - 1, 1) for size in part.shape], device=part.device)
-    source = part.permute(2, 1, 0)[None, None].expand(len(places), -1, -1, -1, -1)
+    """Draw from `part` (i, j, k) at `places` from -1 to 1; beyond its border its last voxel goes on."""
     return torch.nn.functional.grid_sample(
-        source,
-        ((places if linear else (places + 0.5).floor()) * wide - 1.0)[:, None],
+        part.permute(2, 1, 0)[None, None].expand(len(places), -1, -1, -1, -1),
+        places[:, None],
         mode="bilinear" if linear else "nearest",
         padding_mode="border",
         align_corners=True,
