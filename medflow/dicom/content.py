@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any, BinaryIO, cast
 
-from medflow.dicom.archives import Content, Directory, member_content, peeled
-from medflow.dicom.entries import allowance
-from medflow.dicom.stream import exactly
+from medflow.dicom.archives.entries import allowance
+from medflow.dicom.archives.members import Content, Directory, member_content, peeled
+from medflow.dicom.archives.stream import exactly
 from medflow.domain.series import SourceFile
 from medflow.errors import Reason, SeriesError
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from medflow.dicom import decoding
+from medflow.dicom.archives.stream import Stream
 from medflow.dicom.codestreams import Stated, bare, rle_segments, stated
 from medflow.dicom.colour import is_ybr, to_rgb, widened
 from medflow.dicom.decoder import Frames, decoder
@@ -21,7 +22,6 @@ from medflow.dicom.fragments import check_fragments, fragments, frames_of
 from medflow.dicom.header import Header, PixelElement
 from medflow.dicom.hush import hushed
 from medflow.dicom.pixelfacts import COLOUR, PixelFacts, broken, check_ratio, check_size, pixel_facts
-from medflow.dicom.stream import Stream
 from medflow.dicom.syntaxes import ENCAPSULATED, EXPLICIT_BIG, NATIVE, RLE, Packing, is_read, unsupported
 from medflow.dicom.tags import Tag
 from medflow.dicom.walking import UNDEFINED, Window

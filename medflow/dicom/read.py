@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from medflow.dicom.archives import Content
+from medflow.dicom.archives.members import Content
 from medflow.dicom.classic import classic_frame, only_frame
 from medflow.dicom.counts import counts_of
 from medflow.dicom.enhanced import enhanced_frames, first_group

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medflow.dicom.archives import Archive
+from medflow.dicom.archives.members import Archive
 from medflow.dicom.content import archives_kept_open, sha256_of
 from medflow.dicom.files import list_files
 from medflow.dicom.objects import state_for

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from medflow.dicom.archives import HEAD, Archive, Content, kind_of, members, peeled
+from medflow.dicom.archives.entries import allowance
+from medflow.dicom.archives.members import HEAD, Archive, Content, kind_of, members, peeled
 from medflow.dicom.content import opened_file
-from medflow.dicom.entries import allowance
 from medflow.dicom.read import ImageObject, Sharing, read_object, refused
 from medflow.domain.series import SetAside, SourceFile
 from medflow.errors import Reason, SeriesError, came_from

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from medflow.deid.folder import clear_abandoned
 from medflow.deid.series import Source
+from medflow.dicom.archives.entries import WITHIN
 from medflow.dicom.ask import asking
 from medflow.dicom.content import archives_kept_open
-from medflow.dicom.entries import WITHIN
 from medflow.dicom.scan import Scan, scan_folder
 from medflow.domain.progress import SILENT, Progress
 from medflow.domain.series import SourceFile

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medflow.dicom.archives.entries import FREE, RATIO
 from medflow.dicom.content import archives_kept_open, read_content, sha256_of
-from medflow.dicom.entries import FREE, RATIO
 from medflow.dicom.layout import lay_out
 from medflow.dicom.scan import Scan, list_files, scan_folder
 from medflow.errors import Reason, SeriesError

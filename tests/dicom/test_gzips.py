@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medflow.dicom import gzips
-from medflow.dicom.gzips import Unfolded
+from medflow.dicom.archives import gzips
+from medflow.dicom.archives.gzips import Unfolded
 from medflow.errors import Reason, SeriesError
 
 PLAIN = random.Random(3).randbytes(200_000) + bytes(300_000)  # noqa: S311

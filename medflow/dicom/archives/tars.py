@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from medflow.dicom.entries import Entry, broken, too_large, unsafe
-from medflow.dicom.stream import Stream, exactly
+from medflow.dicom.archives.entries import Entry, broken, too_large, unsafe
+from medflow.dicom.archives.stream import Stream, exactly
 from medflow.errors import Reason, SeriesError
 
 BLOCK = 512

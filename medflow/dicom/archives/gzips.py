@@ -2,8 +2,8 @@
 
 import zlib
 
-from medflow.dicom.entries import broken
-from medflow.dicom.stream import Stream
+from medflow.dicom.archives.entries import broken
+from medflow.dicom.archives.stream import Stream
 from medflow.errors import Reason, SeriesError
 
 MAGIC = b"\x1f\x8b\x08"

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 
-from medflow.dicom.entries import MOST_MEMBERS, Entry, Spent, broken, too_large, unsafe
-from medflow.dicom.stream import Stream, exactly
+from medflow.dicom.archives.entries import MOST_MEMBERS, Entry, Spent, broken, too_large, unsafe
+from medflow.dicom.archives.stream import Stream, exactly
 from medflow.errors import Reason, SeriesError
 
 END = struct.Struct("<4s4H2LH")  # 4.3.16

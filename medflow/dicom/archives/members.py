@@ -11,11 +11,11 @@ from enum import Enum
 from io import BytesIO
 from typing import BinaryIO, cast
 
-from medflow.dicom.entries import LARGEST_MEMBER, LARGEST_TOTAL, WITHIN, Budget, Entry, Spent, allowance
-from medflow.dicom.gzips import MAGIC, Unfolded
-from medflow.dicom.stream import Stream, exactly
-from medflow.dicom.tars import BLOCK, is_tar, tar_entries
-from medflow.dicom.zips import zip_entries, zip_member
+from medflow.dicom.archives.entries import LARGEST_MEMBER, LARGEST_TOTAL, WITHIN, Budget, Entry, Spent, allowance
+from medflow.dicom.archives.gzips import MAGIC, Unfolded
+from medflow.dicom.archives.stream import Stream, exactly
+from medflow.dicom.archives.tars import BLOCK, is_tar, tar_entries
+from medflow.dicom.archives.zips import zip_entries, zip_member
 from medflow.domain.series import SourceFile
 from medflow.errors import Reason, SeriesError
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from medflow.dicom.entries import broken
+from medflow.dicom.archives.entries import broken
 
 PORTION = 1 << 20
 
