@@ -83,7 +83,7 @@ def deidentify(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write a de-identified copy of every CT, MR and PET series of FOLDER: the engine alone, no database.
+    """Write a de-identified copy of every series that `ingest` would take: the engine alone, no database.
 
     Example: medflow deidentify ./export ./safe --key ./pseudonym.key
     """

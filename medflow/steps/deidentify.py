@@ -48,7 +48,7 @@ class DeidentifyReport:
 def deidentify(
     folder: Path, out: Path, *, pseudonyms: Pseudonyms, profile: Profile, progress: Progress = SILENT
 ) -> DeidentifyReport:
-    """Write a de-identified copy of every CT, MR and PET series below `folder` into `out`.
+    """Write a de-identified copy of every series below `folder`, volumes and planar images, into `out`.
 
     Files of one key always get the same names and bytes; nothing but `out` is written.
 
