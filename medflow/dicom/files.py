@@ -122,4 +122,6 @@ def _inflated(stream: BinaryIO, offset: int) -> bytes:
         raise damaged("deflated data set") from None
     if unpacker.unconsumed_tail:
         raise damaged("deflated data set is too long")
+    if not unpacker.eof:
+        raise damaged("deflated data set breaks off")
     return data

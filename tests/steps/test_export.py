@@ -46,7 +46,7 @@ def test_the_sidecar_names_digests_and_a_unit_and_no_date(house: House, tmp_path
     sidecar = json.loads(text)
     assert (sidecar["unit"], sidecar["modality"], len(sidecar["input_digest"])) == ("HU", "CT", 64)
     assert "PAT-1" not in text
-    assert not any(year in text for year in ("2024", "2026"))
+    assert not any(date in text for date in ("20240103", "2024-01-03", "2026-"))  # digests may hold any four digits
 
 
 def test_a_volume_on_a_tasks_grid_has_its_shape_and_spacing(house: House, ball_task: Task, tmp_path: Path) -> None:
