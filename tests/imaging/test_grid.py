@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
+from monai.transforms.spatial.array import SpatialResample
 from numpy.typing import NDArray
 from scipy.ndimage import convolve1d, map_coordinates
 from scipy.special import ive
@@ -344,3 +345,20 @@ def test_a_gpu_gives_what_the_cpu_gives_within_a_millionth_of_the_window(tilt: f
 
     assert on_gpu.device.type == "cuda"
     assert float((on_gpu.cpu() - on_cpu).abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("turned", [(0.0, 0.0, 0.0), (0.1, 0.0, 0.0), (0.1, -0.2, 0.15)])
+def test_inside_a_volume_the_grid_is_what_monai_draws_in_float64(turned: tuple[float, float, float]) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = rotation(turned) @ np.diag([0.7, 0.8, 1.1])
+    values = np.random.default_rng(13).uniform(-900, 900, (40, 38, 36)).astype(np.float32)
+
+    moved = on_grid(volume(values, affine), grid(spacing=(1.5, 1.5, 1.5), shape=(14, 14, 14)))
+
+    reference = SpatialResample(mode="bilinear", padding_mode="border", align_corners=True, dtype=np.float64)
+    source = MetaTensor(torch.from_numpy(values[None].astype(np.float64)), affine=torch.from_numpy(affine))
+    drawn = reference(source, dst_affine=torch.from_numpy(moved.affine), spatial_size=(14, 14, 14))
+    inside = millimetres(np.linalg.inv(affine) @ moved.affine, (14, 14, 14))[..., :3]
+    inner = ((inside >= 1) & (inside <= np.array(values.shape) - 2)).all(axis=-1)
+    assert inner.sum() > 1000
+    assert np.abs(unscaled(moved.voxels) - np.asarray(drawn[0]))[inner].max() < 1e-3 * 1800
