@@ -1,14 +1,13 @@
 """One data set, de-identified: the cleaned elements, the patient's pseudonym, and the marks of what was done."""
 
-from dataclasses import dataclass, field
 from io import BytesIO
 
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
 from medflow.deid.cleaner import PIXELS, SOP_CLASSES, Cleaner
-from medflow.deid.codes import CODE_VALUE, MEANING, SCHEME
-from medflow.deid.encode import Clean, Items, encoded, encoded_element, text_element
+from medflow.deid.encode import encoded, encoded_element
+from medflow.deid.marks import MARKS, NOTHING_DONE, Done, Person, marks
 from medflow.deid.original import encodings_of, text_of
 from medflow.deid.profile import Profile
 from medflow.deid.pseudonyms import Pseudonyms
@@ -16,12 +15,7 @@ from medflow.deid.vocabulary import speaks_of_head, words_of
 from medflow.dicom.hush import hushed
 from medflow.domain.safe import Pseudonym
 
-METHOD = "PS3.15 Basic Profile and options; medflow"
 PIXEL_REPRESENTATION = 0x00280103
-PATIENT_NAME = 0x00100010
-PATIENT_ID = 0x00100020
-RECOGNIZABLE = 0x00280302
-MARKS = frozenset({PATIENT_NAME, PATIENT_ID, 0x00120062, 0x00120063, 0x00120064, 0x00280303, RECOGNIZABLE})
 NAMES = (
     0x00080050, 0x00080090, 0x0008009C, 0x00081048, 0x00081050, 0x00081060, 0x00081070, 0x00100010, 0x00100020,
     0x00101000, 0x00101001, 0x00101005, 0x00101060, 0x00102297, 0x00321032, 0x00400006,
@@ -30,14 +24,6 @@ NAMES = (
 DESCRIPTIONS = (0x00180015, 0x00181030, 0x0008103E, 0x00081030, 0x00321060, 0x00400254)
 """Where a header says which part of the body it shows."""
 SHORTEST_NAME = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Whom a data set now belongs to, and by how many days (below zero) its dates are moved."""
-
-    pseudonym: Pseudonym
-    days: int = field(repr=False)
 
 
 def deidentified(dataset: Dataset, *, pseudonyms: Pseudonyms, profile: Profile, patient: Pseudonym) -> Dataset:
@@ -66,25 +52,6 @@ def cleaner_of(dataset: Dataset, *, pseudonyms: Pseudonyms, profile: Profile, pe
     )
 
 
-def marks(profile: Profile, person: Person, *, head: bool) -> Items:
-    """Make the pseudonym's elements and those that say what was done (PS3.15 E.1.1, PS3.3 C.7.1.1, C.12.1.1)."""
-    codes = tuple(
-        (text_element(CODE_VALUE, "SH", code), text_element(SCHEME, "SH", "DCM"), text_element(MEANING, "LO", meaning))
-        for code, meaning in profile.methods
-    )
-    found = [
-        text_element(PATIENT_NAME, "PN", person.pseudonym),
-        text_element(PATIENT_ID, "LO", person.pseudonym),
-        text_element(0x00120062, "CS", "YES"),
-        text_element(0x00120063, "LO", METHOD, f"profile {profile.digest[:12]}"),
-        Clean(tag=0x00120064, vr="SQ", value=codes),
-        text_element(0x00280303, "CS", "MODIFIED"),
-    ]
-    if head:
-        found.append(text_element(RECOGNIZABLE, "CS", "YES"))
-    return tuple(found)
-
-
 def shows_head(dataset: Dataset) -> bool:
     """Say whether any description speaks of the head or the neck, so that a face may show."""
     encodings = encodings_of(dataset)
@@ -97,7 +64,7 @@ class Bodies:
     def __init__(self, *, pseudonyms: Pseudonyms, profile: Profile, person: Person) -> None:
         self.pseudonyms = pseudonyms
         self.head = False
-        self._profile = profile
+        self.profile = profile
         self._person = person
         self._known: dict[tuple[object, ...], bytes | None] = {}
 
@@ -107,18 +74,18 @@ class Bodies:
 
     def cleaned(self, dataset: Dataset) -> Dataset:
         """Give one data set cleaned."""
-        return deidentified(dataset, pseudonyms=self.pseudonyms, profile=self._profile, patient=self._person.pseudonym)
+        return deidentified(dataset, pseudonyms=self.pseudonyms, profile=self.profile, patient=self._person.pseudonym)
 
-    def body(self, dataset: Dataset, *, implicit: bool) -> bytes:
-        """Write all elements of the cleaned data set up to its pixels, little endian."""
-        cleaner = cleaner_of(dataset, pseudonyms=self.pseudonyms, profile=self._profile, person=self._person)
+    def body(self, dataset: Dataset, *, implicit: bool, done: Done = NOTHING_DONE) -> bytes:
+        """Write all elements of the cleaned data set up to its pixels, little endian; `done` is what its pixels saw."""
+        cleaner = cleaner_of(dataset, pseudonyms=self.pseudonyms, profile=self.profile, person=self._person)
         written: dict[int, bytes] = {}
         for tag in list(dataset.keys()):  # an iteration over the data set itself would convert every element
             element = self._element(dataset, int(tag), cleaner, implicit=implicit)
             if element is not None:
                 written[int(tag)] = element
         added = cleaner.creators(dataset, {tag >> 8 for tag in written if tag >> 16 & 1})
-        for each in (*added, *marks(self._profile, self._person, head=self.head)):
+        for each in (*added, *marks(self.profile, self._person, head=self.head, done=done)):
             written[each.tag] = encoded_element(each, implicit=implicit)
         return b"".join(written[tag] for tag in sorted(written))
 

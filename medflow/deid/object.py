@@ -9,10 +9,12 @@ from pydicom import Dataset, FileDataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medflow.deid.cleaner import DAMAGE
+from medflow.deid.compressed import compressed_pixels
 from medflow.deid.dataset import Bodies
 from medflow.deid.encode import Clean, encoded, header, padded, text_element
+from medflow.deid.marks import NOTHING_DONE, Done
+from medflow.deid.native import Integers, Pixels, native_pixels
 from medflow.deid.original import text_of
-from medflow.deid.pixels import Integers, Pixels, compressed_pixels, native_pixels
 from medflow.deid.pseudonyms import Pseudonyms
 from medflow.dicom.content import read_content
 from medflow.dicom.hush import hushed
@@ -40,6 +42,8 @@ class Opened:
     """The transfer syntax that the de-identified file will have."""
     frames: Integers = field(repr=False)
     """Decoded stored values (frame, row, column); of a planar image (frame, row, column, sample)."""
+    changed: frozenset[int] = frozenset()
+    """Frames (0-based) whose values are no longer those of the file, because text or a face was taken out of them."""
 
 
 def read_bytes(file: SourceFile, sha256: str) -> bytes:
@@ -86,12 +90,12 @@ def withhold_text(dataset: Dataset) -> None:
         raise SeriesError(Reason.BURNED_IN_TEXT, "ImageType")
 
 
-def deidentified_file(original: Opened, bodies: Bodies) -> bytes:
+def deidentified_file(original: Opened, bodies: Bodies, *, done: Done = NOTHING_DONE) -> bytes:
     """Write the file of a de-identified object: zero preamble, fresh meta header, cleaned data set, pixels."""
     implicit = original.syntax == ImplicitVRLittleEndian
     try:
         with hushed():
-            body = bodies.body(original.dataset, implicit=implicit)
+            body = bodies.body(original.dataset, implicit=implicit, done=done)
             pixels = _pixels(original, implicit=implicit)
     except DAMAGE:
         raise SeriesError(Reason.DAMAGED_HEADER) from None

@@ -40,13 +40,40 @@ class Action(StrEnum):
 
 
 class Option(StrEnum):
-    """Options of PS3.15 E.3 that this package can apply, by the names of `tables/methods.tsv`."""
+    """Options of PS3.15 E.3, by the names of `tables/methods.tsv`."""
 
     MODIFIED_DATES = "modified_dates"
+    FULL_DATES = "full_dates"
     PATIENT_CHARACTERISTICS = "patient_characteristics"
+    DEVICE_IDENTITY = "device_identity"
+    INSTITUTION_IDENTITY = "institution_identity"
+    UIDS = "uids"
+    SAFE_PRIVATE = "safe_private"
     CLEAN_DESCRIPTORS = "clean_descriptors"
     CLEAN_GRAPHICS = "clean_graphics"
-    SAFE_PRIVATE = "safe_private"
+    CLEAN_STRUCTURED_CONTENT = "clean_structured_content"
+    CLEAN_PIXELS = "clean_pixels"
+    CLEAN_FACES = "clean_faces"
+
+
+class TextPolicy(StrEnum):
+    """What becomes of an object in whose pixels text is found, under `Option.CLEAN_PIXELS`."""
+
+    WITHHOLD = "withhold"
+    BLANK = "blank"
+    """Blanked where it can be; what cannot be cleaned is withheld."""
+
+
+DEFAULT_OPTIONS = frozenset(
+    {
+        Option.MODIFIED_DATES,
+        Option.PATIENT_CHARACTERISTICS,
+        Option.SAFE_PRIVATE,
+        Option.CLEAN_DESCRIPTORS,
+        Option.CLEAN_GRAPHICS,
+    }
+)
+"""What the shipped profile chooses on top of the Basic Profile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +98,7 @@ class Profile:
     methods: tuple[tuple[str, str], ...]
     """CID 7050 codes of what is applied, and their meanings."""
     digest: str
+    text: TextPolicy = TextPolicy.WITHHOLD
 
 
 CHARACTERISTICS = {0x00100040: "enum:M|F|O", 0x00101010: "age", 0x00101020: "number", 0x00101030: "number"}
@@ -85,7 +113,7 @@ def default_profile() -> Profile:
     Basic + modified dates + patient characteristics (sex, age, size, weight) + safe private + clean descriptors +
     clean graphics (all are removed).
     """
-    options = frozenset(Option)
+    options = DEFAULT_OPTIONS
     treatments = {int(row["tag"], 16): _treatment(row) for row in rows("attributes.tsv") if "X" not in row["tag"]}
     for row in rows("keep.tsv"):
         action = Action.RECURSE if row["rule"] == "sequence" else Action.RULE

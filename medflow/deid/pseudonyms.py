@@ -5,8 +5,8 @@ import hmac
 import re
 import unicodedata
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -18,6 +18,7 @@ from medflow.domain.safe import Pseudonym
 from medflow.errors import ConfigurationError
 
 LEAST_DAYS = 366
+PURPOSES = ("patient", "uid", "days", "code", "source", "recipient")
 DAYS = 3285
 PLACEHOLDERS = frozenset(
     [
@@ -55,6 +56,8 @@ class Pseudonyms:
     key: bytes = field(repr=False)
     default_issuer: str = field(default="", repr=False)
     """Stands in where a data set has no IssuerOfPatientID."""
+    aliases: Mapping[Pseudonym, Pseudonym] = field(default_factory=dict, repr=False)
+    """Pseudonym of a merged patient -> the one that stands for the person now; never a chain."""
 
     def __post_init__(self) -> None:
         if len(self.key) != KEY_BYTES:
@@ -72,7 +75,18 @@ class Pseudonyms:
         trimmed = patient_id.strip(" \0")
         if is_placeholder(trimmed):
             return None
-        return self._pseudonym([issuer.strip(" \0") or self.default_issuer, trimmed])
+        own = self._pseudonym([issuer.strip(" \0") or self.default_issuer, trimmed])
+        return self.aliases.get(own, own)
+
+    def for_recipient(self, label: str) -> "Pseudonyms":
+        """Give the pseudonyms of one recipient of exports: two recipients' cannot be joined without the key.
+
+        Raises:
+            ConfigurationError: the label is empty.
+        """
+        if not label.strip():
+            raise ConfigurationError("a recipient's label is a word, such as the name of the study that asks")
+        return replace(self, key=self._mac("recipient", label.strip()), aliases={})
 
     def uid(self, original: str) -> str:
         """Map a UID to one below 2.25 (PS3.5 B.2); the same original always to the same."""
@@ -105,7 +119,7 @@ class Pseudonyms:
 
     @cached_property
     def _keys(self) -> dict[str, bytes]:
-        return {purpose: self._derived(purpose) for purpose in ("patient", "uid", "days", "code", "source")}
+        return {purpose: self._derived(purpose) for purpose in PURPOSES}
 
     def _derived(self, purpose: str) -> bytes:
         info = f"medflow/{purpose}/1".encode("ascii")

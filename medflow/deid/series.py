@@ -1,21 +1,21 @@
 """Series -> DeidentifiedSeries: each object cleaned, each frame decoded once, the folder written whole or not."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from pydicom import Dataset  # noqa: TC002  (one of the few names here that are only types)
 
-from medflow.deid.dataset import Bodies, Person
+from medflow.deid.burned import without_text
+from medflow.deid.dataset import Bodies
 from medflow.deid.describe import contrast_given, descriptors
 from medflow.deid.folder import being_written, placed, write_file
+from medflow.deid.marks import Done, Person
 from medflow.deid.object import Opened, deidentified_file, opened, read_bytes
 from medflow.deid.original import encodings_of, text_of
-from medflow.deid.pixels import Integers, frame_digests, plane_digests
+from medflow.deid.pixels import frame_digests, plane_digests
 from medflow.deid.profile import Profile
 from medflow.deid.pseudonyms import Pseudonyms
-from medflow.deid.text import suspected_text
 from medflow.dicom.content import sha256_of
 from medflow.domain.layout import IntensityFacts, Layout
 from medflow.domain.planefacts import PlaneFacts
@@ -126,12 +126,10 @@ class Writing:
         self._contrast = False
 
     def add(self, original: Opened) -> None:
-        """Clean and write the next object.
-
-        Text is common in projections, and no header speaks of it reliably, so each of their frames is looked at.
-        """
+        """Clean and write the next object."""
+        blanked = without_text(original.dataset, original.frames, self._bodies.profile, planar=bool(self._planes))
+        original = replace(original, frames=blanked.frames, changed=frozenset(blanked.boxes))
         if self._planes:
-            withhold_suspected_text(original.frames)
             self._plane_frames |= plane_digests(self._planes, len(self.files), original.frames)
         if self._first is None:
             serial_number = text_of(original.dataset.get_item(SERIAL_NUMBER), encodings_of(original.dataset))
@@ -139,7 +137,7 @@ class Writing:
             self._contrast = contrast_given(original.dataset)
             self._first = self._bodies.cleaned(original.dataset), serial_number
         self._frames |= frame_digests(self._layouts, len(self.files), original.frames)
-        content = deidentified_file(original, self._bodies)
+        content = deidentified_file(original, self._bodies, done=Done(blanked=bool(blanked.boxes)))
         name = f"IM{len(self.files) + 1:06d}.dcm"
         write_file(self._folder / name, content)
         self.files.append(StoredFile(name=name, sha256=hashlib.sha256(content).hexdigest()))
@@ -164,14 +162,3 @@ class Writing:
             head=self._bodies.head,
             contrast=self._contrast,
         )
-
-
-def withhold_suspected_text(frames: Integers) -> None:
-    """Refuse planar images (frame, row, column, sample) in which text may be burned.
-
-    Raises:
-        SeriesError: a frame is suspected.
-    """
-    samples = (sample for frame in frames for sample in np.moveaxis(frame, -1, 0))
-    if any(map(suspected_text, samples)):  # each colour by itself: a letter may be as bright as what is around it
-        raise SeriesError(Reason.BURNED_IN_TEXT, "PixelData")
