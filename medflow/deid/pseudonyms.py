@@ -58,6 +58,8 @@ class Pseudonyms:
     """Stands in where a data set has no IssuerOfPatientID."""
     aliases: Mapping[Pseudonym, Pseudonym] = field(default_factory=dict, repr=False)
     """Pseudonym of a merged patient -> the one that stands for the person now; never a chain."""
+    recipient: str = field(default="", repr=False)
+    """Label of the one whom an export is for; without it, the names are the house's own."""
 
     def __post_init__(self) -> None:
         if len(self.key) != KEY_BYTES:
@@ -68,15 +70,17 @@ class Pseudonyms:
         known = self.patient_of_id(patient_id, issuer)
         if known is not None:
             return known, False
-        return self._pseudonym(["study", "", study_instance_uid.strip(" \0")]), True
+        return self.recoded_patient(self._pseudonym(["study", "", study_instance_uid.strip(" \0")])), True
 
     def patient_of_id(self, patient_id: str, issuer: str = "") -> Pseudonym | None:
         """Give the pseudonym of an ID; None for one that is absent or a placeholder."""
-        trimmed = patient_id.strip(" \0")
-        if is_placeholder(trimmed):
-            return None
-        own = self._pseudonym([issuer.strip(" \0") or self.default_issuer, trimmed])
-        return self.aliases.get(own, own)
+        own = self._own(patient_id, issuer)
+        return None if own is None else self.recoded_patient(self.aliases.get(own, own))
+
+    def merged_into(self, patient_id: str, issuer: str = "") -> Pseudonym | None:
+        """Say who stands for a patient whose record was merged into another's; None for any other."""
+        own = self._own(patient_id, issuer)
+        return None if own is None else self.aliases.get(own)
 
     def for_recipient(self, label: str) -> "Pseudonyms":
         """Give the pseudonyms of one recipient of exports: two recipients' cannot be joined without the key.
@@ -86,14 +90,21 @@ class Pseudonyms:
         """
         if not label.strip():
             raise ConfigurationError("a recipient's label is a word, such as the name of the study that asks")
-        return replace(self, key=self._mac("recipient", label.strip()), aliases={})
+        return replace(self, recipient=label.strip())
+
+    def recoded_patient(self, patient: Pseudonym) -> Pseudonym:
+        """Give the name under which the recipient knows a patient of the house; the same where there is none."""
+        if not self.recipient:
+            return patient
+        return _pseudonym(self._mac("recipient", ["patient", self.recipient, patient]))
+
+    def recoded_uid(self, uid: str) -> str:
+        """Give the UID under which the recipient knows what the house calls `uid`; the same where there is none."""
+        return _uid(self._mac("recipient", ["uid", self.recipient, uid])) if self.recipient else uid
 
     def uid(self, original: str) -> str:
         """Map a UID to one below 2.25 (PS3.5 B.2); the same original always to the same."""
-        name = bytearray(self._mac("uid", original.strip(" \0"))[:16])
-        name[6] = name[6] & 0x0F | 0x80
-        name[8] = name[8] & 0x3F | 0x80
-        return f"2.25.{uuid.UUID(bytes=bytes(name)).int}"
+        return self.recoded_uid(_uid(self._mac("uid", original.strip(" \0"))))
 
     def day_shift(self, pseudonym: Pseudonym) -> int:
         """Give the days by which all dates of a patient are moved: negative, a year at least, ten at most."""
@@ -101,7 +112,14 @@ class Pseudonyms:
 
     def code(self, kind: str, value: str) -> str:
         """Stand in for a serial number or a member of staff: 8 letters and digits."""
-        return base64.b32encode(self._mac("code", [kind, value.strip(" \0")])[:5]).decode("ascii")
+        own = base64.b32encode(self._mac("code", [kind, value.strip(" \0")])[:5]).decode("ascii")
+        return self.recoded_code(own)
+
+    def recoded_code(self, code: str) -> str:
+        """Give the code that the recipient sees in place of one of the house; the same where there is none."""
+        if not self.recipient:
+            return code
+        return base64.b32encode(self._mac("recipient", ["code", self.recipient, code])[:5]).decode("ascii")
 
     def file_key(self, source: str, relative: str, member: str = "") -> str:
         """Name a file of a source in rows and logs: 32 hex digits."""
@@ -111,8 +129,19 @@ class Pseudonyms:
         """Name the original files of a series, whatever their order: 64 hex digits."""
         return self._mac("source", ["series", sorted(sha256s)]).hex()
 
+    def merged_digest(self, source_digest: str, patient: Pseudonym) -> str:
+        """Name the same files taken in again as another patient's, because two records were merged."""
+        return self._mac("source", ["merged", source_digest, patient]).hex()
+
+    def _own(self, patient_id: str, issuer: str) -> Pseudonym | None:
+        """Give the pseudonym that an ID has by itself."""
+        trimmed = patient_id.strip(" \0")
+        if is_placeholder(trimmed):
+            return None
+        return self._pseudonym([issuer.strip(" \0") or self.default_issuer, trimmed])
+
     def _pseudonym(self, identity: list[str]) -> Pseudonym:
-        return Pseudonym("P" + base64.b32encode(self._mac("patient", identity)[:10]).decode("ascii"))
+        return _pseudonym(self._mac("patient", identity))
 
     def _mac(self, purpose: str, value: str | Sequence[str | Sequence[str]]) -> bytes:
         return hmac.digest(self._keys[purpose], canonical(value).encode("ascii"), "sha256")
@@ -124,6 +153,17 @@ class Pseudonyms:
     def _derived(self, purpose: str) -> bytes:
         info = f"medflow/{purpose}/1".encode("ascii")
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self.key)
+
+
+def _pseudonym(mac: bytes) -> Pseudonym:
+    return Pseudonym("P" + base64.b32encode(mac[:10]).decode("ascii"))
+
+
+def _uid(mac: bytes) -> str:
+    name = bytearray(mac[:16])
+    name[6] = name[6] & 0x0F | 0x80
+    name[8] = name[8] & 0x3F | 0x80
+    return f"2.25.{uuid.UUID(bytes=bytes(name)).int}"
 
 
 def _exact(name: str) -> str:

@@ -97,3 +97,35 @@ def test_a_missing_or_short_key_is_a_configuration_error(tmp_path: Path) -> None
     for path in (tmp_path / "none", short):
         with pytest.raises(ConfigurationError):
             read_key(path)
+
+
+@given(patient_id=ids, uid=st.from_regex(r"[0-9]{1,3}(\.[1-9][0-9]{0,8}){1,6}", fullmatch=True))
+def test_two_recipients_know_a_patient_and_a_uid_by_names_that_share_nothing(patient_id: str, uid: str) -> None:
+    trial, registry = ONE.for_recipient("trial"), ONE.for_recipient("registry")
+    known = [key.patient_of_id(patient_id) for key in (ONE, trial, registry)]
+    shifts = {key.day_shift(patient) for key, patient in zip((ONE, trial, registry), known, strict=True) if patient}
+
+    assert len({*known}) == 3
+    assert len({ONE.uid(uid), trial.uid(uid), registry.uid(uid)}) == 3
+    assert len({key.code("device", "4711") for key in (ONE, trial, registry)}) == 3
+    assert all(-3650 <= shift <= -366 for shift in shifts)
+    assert known[0] is not None
+    assert trial.recoded_patient(known[0]) == known[1] == ONE.for_recipient(" trial ").patient_of_id(patient_id)
+    assert trial.recoded_uid(ONE.uid(uid)) == trial.uid(uid)
+
+
+def test_a_recipient_has_a_label() -> None:
+    with pytest.raises(ConfigurationError, match="label"):
+        ONE.for_recipient("  ")
+
+
+def test_a_merged_patient_is_known_by_the_other_ones_pseudonym_in_every_study() -> None:
+    old, into = ONE.patient_of_id("4711"), ONE.patient_of_id("0815")
+    assert old is not None
+    assert into is not None
+    merged = Pseudonyms(key=ONE.key, aliases={old: into})
+
+    assert merged.patient("4711", "", "1.2.3") == (into, False)
+    assert (merged.merged_into("4711"), merged.merged_into("0815"), merged.merged_into("")) == (into, None, None)
+    assert merged.for_recipient("trial").patient_of_id("4711") == ONE.for_recipient("trial").patient_of_id("0815")
+    assert merged.merged_digest("a" * 64, into) != merged.merged_digest("a" * 64, old)
