@@ -4,13 +4,16 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medflow.cli.screen import out, print_json, print_table, progress, say
 from medflow.settings import Settings, open_house, read_settings
 from medflow.steps.house import House
+
+if TYPE_CHECKING:
+    from medflow.steps.export import ExportReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data folder [MEDFLOW_DATA_DIR, ./medflow-data].")]
@@ -189,14 +192,19 @@ def quarantine_show(
     out.print(found.path, markup=False)
 
 
+Recipient = Annotated[str, typer.Option(help="Whom it is for: each label gets pseudonyms, UIDs and dates of its own.")]
+AcceptFaces = Annotated[
+    bool, typer.Option("--accept-recognizable-heads", help="Export heads too, though they show a face.")
+]
+
+
 @export.command("volumes")
 def export_volumes(
     out_folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the NIfTI files.")],
     native: Annotated[bool, typer.Option("--native", help="Keep the geometry of the acquisition.")] = False,
     task: Annotated[Path | None, typer.Option(help="Task file whose grid to export on.")] = None,
-    accept_faces: Annotated[
-        bool, typer.Option("--accept-recognizable-heads", help="Export heads too, though they show a face.")
-    ] = False,
+    recipient: Recipient = "",
+    accept_faces: AcceptFaces = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -211,13 +219,39 @@ def export_volumes(
     if native == (task is not None):
         raise typer.BadParameter("say either --native or --task TASK.yaml")
     _, house = opened(data_dir)
-    wish = Wish(task=None if task is None else read_task(task), faces=accept_faces)
+    wish = Wish(task=None if task is None else read_task(task), faces=accept_faces, recipient=recipient)
     with progress() as bars:
         report = step(house, out_folder, wish, progress=bars)
+    _show_export("export-volumes", report, as_json=as_json)
+
+
+@export.command("dicom")
+def export_dicom(
+    out_folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the DICOM files.")],
+    recipient: Recipient,
+    accept_faces: AcceptFaces = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write every accepted series as de-identified DICOM, under names that only this recipient knows.
+
+    Example: medflow export dicom ./for-the-trial --recipient TRIAL-7
+    """
+    from medflow.steps.export import Wish
+    from medflow.steps.export import export_dicom as step
+
+    _, house = opened(data_dir)
+    with progress() as bars:
+        report = step(house, out_folder, Wish(task=None, faces=accept_faces, recipient=recipient), progress=bars)
+    _show_export("export-dicom", report, as_json=as_json)
+
+
+def _show_export(verb: str, report: "ExportReport", *, as_json: bool) -> None:
+    """Tell what was written, and end the verb."""
     if as_json:
-        print_json("export-volumes", report.record())
+        print_json(verb, report.record())
     else:
-        out.print(f"{report.volumes} volumes written")
+        out.print(f"{report.written} {report.what} written")
         if report.refused:
             print_table("not written", ("reason", "series"), sorted(report.refused.items()))
     finish(clean=not report.refused)

@@ -127,7 +127,11 @@ class Pseudonyms:
 
     def source_digest(self, sha256s: Iterable[str]) -> str:
         """Name the original files of a series, whatever their order: 64 hex digits."""
-        return self._mac("source", ["series", sorted(sha256s)]).hex()
+        return self.recoded_digest(self._mac("source", ["series", sorted(sha256s)]).hex())
+
+    def recoded_digest(self, digest: str) -> str:
+        """Give what the recipient sees in place of a keyed digest of the house; the same where there is none."""
+        return self._mac("recipient", ["source", self.recipient, digest]).hex() if self.recipient else digest
 
     def merged_digest(self, source_digest: str, patient: Pseudonym) -> str:
         """Name the same files taken in again as another patient's, because two records were merged."""

@@ -5,6 +5,7 @@ Pixels, and everything else, stay byte for byte.
 """
 
 import hashlib
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,13 +20,19 @@ from medflow.deid.encode import Clean, Items, encoded, text_element
 from medflow.deid.folder import being_written, placed, write_file
 from medflow.deid.marks import PATIENT_ID, PATIENT_NAME
 from medflow.deid.original import NUMBER_FORMATS
+from medflow.deid.pseudonyms import Pseudonyms
 from medflow.deid.values import DUMMIES, is_registered_uid, shifted_date, shifted_date_time
+from medflow.deid.vocabulary import allowed_words
 from medflow.dicom.hush import hushed
 from medflow.domain.safe import DeidentifiedSeries, Pseudonym, SeriesUID, StoredFile, StudyUID
 from medflow.errors import Reason, SeriesError
 
 PREFIX = 132
 """Bytes of preamble and prefix before the file meta information (PS3.10 7.1)."""
+BETWEEN_PARTS = " | "
+PARTS = 3
+CODE = re.compile(r"[A-Z2-7]{8}")
+"""How `Pseudonyms.code` writes a serial number: the third part of a scanner's name, where none is missing."""
 GROUP_LENGTH = 0x00020000
 IMPLEMENTATION = 0x00020012
 MOVES = {"DA": shifted_date, "DT": shifted_date_time}
@@ -40,6 +47,29 @@ class Renaming:
     """By which its dates move, on top of the shift that they have."""
     uid: Callable[[str], str] = str
     """UID -> UID; without one they stay."""
+    code: Callable[[str], str] = str
+    """Code of a scanner's serial number -> code."""
+
+
+def for_recipient(series: DeidentifiedSeries, house: Pseudonyms, label: str) -> tuple[Renaming, str]:
+    """Say what a recipient of exports knows `series` by, and the source digest that goes with it."""
+    theirs = house.for_recipient(label)
+    patient = theirs.recoded_patient(series.patient)
+    days = theirs.day_shift(patient) - house.day_shift(series.patient)
+    renaming = Renaming(patient=patient, days=days, uid=theirs.recoded_uid, code=theirs.recoded_code)
+    return renaming, theirs.recoded_digest(series.source_digest)
+
+
+def renamed(series: DeidentifiedSeries, renaming: Renaming, *, source_digest: str) -> DeidentifiedSeries:
+    """Give the record of `series` its new names; its files are not touched."""
+    return replace(
+        series,
+        patient=renaming.patient,
+        study=StudyUID(renaming.uid(series.study)),
+        uid=SeriesUID(renaming.uid(series.uid)),
+        descriptors=replace(series.descriptors, scanner=_scanner(series.descriptors.scanner, renaming)),
+        source_digest=source_digest,
+    )
 
 
 def relabelled_series(
@@ -50,23 +80,14 @@ def relabelled_series(
     Raises:
         SeriesError: STORED_COPY_DIFFERS; a file of it cannot be read, or is not what was written.
     """
-    study, uid = StudyUID(renaming.uid(series.study)), SeriesUID(renaming.uid(series.uid))
-    with being_written(root / study / uid) as folder:
+    new = renamed(series, renaming, source_digest=source_digest)
+    with being_written(root / new.study / new.uid) as folder:
         files = []
         for file in series.files:
             content = relabelled(_stored(series, file), renaming)
             write_file(folder / file.name, content)
             files.append(StoredFile(name=file.name, sha256=hashlib.sha256(content).hexdigest()))
-        renamed = replace(
-            series,
-            patient=renaming.patient,
-            study=study,
-            uid=uid,
-            files=tuple(files),
-            source_digest=source_digest,
-            folder=folder,
-        )
-        return placed(renamed, root)
+        return placed(replace(new, files=tuple(files), folder=folder), root)
 
 
 def relabelled(content: bytes, renaming: Renaming) -> bytes:
@@ -97,6 +118,12 @@ def _stored(series: DeidentifiedSeries, file: StoredFile) -> bytes:
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise SeriesError(Reason.STORED_COPY_DIFFERS)
     return content
+
+
+def _scanner(scanner: str, renaming: Renaming) -> str:
+    *parts, last = scanner.split(BETWEEN_PARTS)
+    is_code = CODE.fullmatch(last) and (len(parts) == PARTS - 1 or not allowed_words(last))
+    return BETWEEN_PARTS.join((*parts, renaming.code(last) if is_code else last))
 
 
 def _is_implicit(dataset: Dataset) -> bool:

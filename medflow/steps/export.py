@@ -1,11 +1,13 @@
-"""Volumes for people: NIfTI with a sidecar, as they were taken or on a task's grid."""
+"""Data for people: volumes as NIfTI, as they were taken or on a task's grid, and DICOM under a recipient's names."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medflow.deid.relabel import for_recipient, relabelled_series, renamed
 from medflow.domain.progress import SILENT, Progress
 from medflow.domain.safe import DeidentifiedSeries
 from medflow.domain.task import SeriesRule, Task
@@ -29,12 +31,14 @@ class ExportReport:
     """What was written, and what was not."""
 
     run: str
-    volumes: int
+    what: str
+    """volumes or series."""
+    written: int
     refused: Mapping[str, int]
 
     def record(self) -> dict[str, Any]:
         """Write the report as plain values, for `--json`."""
-        return {"run": self.run, "volumes": self.volumes, "refused": dict(self.refused)}
+        return {"run": self.run, self.what: self.written, "refused": dict(self.refused)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,8 @@ class Wish:
     task: Task | None
     faces: bool = False
     """True where the operator accepts heads, which show a face, by name."""
+    recipient: str = ""
+    """Whom it is for: two recipients get other pseudonyms, UIDs and dates. Without one, the house's own."""
 
 
 def export_volumes(house: House, out: Path, wish: Wish, *, progress: Progress = SILENT) -> ExportReport:
@@ -54,43 +60,92 @@ def export_volumes(house: House, out: Path, wish: Wish, *, progress: Progress = 
     Raises:
         ConfigurationError: `out` lies inside the data folder, or the task looks at planar images.
     """
-    if out.resolve().is_relative_to(house.data):
-        raise ConfigurationError("the output folder lies inside the data folder; name another place")
     if wish.task is not None and wish.task.planar:
         raise ConfigurationError("planar images have no place in space, and are not written as volumes")
-    settler, volumes = Settler(), 0
+    return _export_all(house, out, wish, "volumes", partial(_volumes_of, house, out=out, wish=wish), progress)
+
+
+def export_dicom(house: House, out: Path, wish: Wish, *, progress: Progress = SILENT) -> ExportReport:
+    """Write each series as de-identified DICOM below `out`, under the names that `wish.recipient` knows it by.
+
+    Pseudonyms, UIDs, codes and the shift of dates are the recipient's own; pixels are as they stand in the safe store.
+    A head is refused unless `wish.faces` accepts it.
+
+    Raises:
+        ConfigurationError: `out` lies inside the data folder, or there is no recipient.
+    """
+    if not wish.recipient.strip():
+        raise ConfigurationError("say whom the export is for: --recipient LABEL")
+    return _export_all(house, out, wish, "series", partial(_dicom_of, house, out=out, wish=wish), progress)
+
+
+def _export_all(
+    house: House, out: Path, wish: Wish, what: str, write: Callable[[DeidentifiedSeries], int], progress: Progress
+) -> ExportReport:
+    """Export what stands, series by series; what is refused is counted by its reason."""
+    if out.resolve().is_relative_to(house.data):
+        raise ConfigurationError("the output folder lies inside the data folder; name another place")
+    settler, written = Settler(), 0
     refused: Counter[str] = Counter()
     with opened(house, "export", source="native" if wish.task is None else wish.task.name) as run:
         with reading(house.engine) as connection:
             rows = accepted_series(connection)
-        progress.start("exporting volumes", len(rows))
+        progress.start(f"exporting {what}", len(rows))
         for row in rows:
-            outcome = settler.settle(lambda row=row: _export(house, row, out, wish))  # type: ignore[misc]  # mypy on defaults
+            outcome = settler.settle(partial(_export, house, row, wish, write))
             if isinstance(outcome, SeriesError):
                 refused[outcome.reason.value] += 1
             else:
-                volumes += outcome
+                written += outcome
             progress.advance()
-        run.detail = {"volumes": volumes, "refused": dict(refused)}
-        if volumes:
+        run.detail = {what: written, "refused": dict(refused)}
+        if written:
+            detail = {what: written, "faces": wish.faces, "recipient": _code(house, wish)}
             with writing(house.engine) as connection:
-                run.append(connection, "volumes-exported", "", volumes=volumes, faces=wish.faces)
-        return ExportReport(run=run.id, volumes=volumes, refused=refused)
+                run.append(connection, f"{what}-exported", "", **detail)
+        return ExportReport(run=run.id, what=what, written=written, refused=refused)
 
 
-def _export(house: House, row: SeriesRow, out: Path, wish: Wish) -> int:
+def _code(house: House, wish: Wish) -> str:
+    """Name the recipient in the trail by a keyed code: a label is the operator's words."""
+    return house.pseudonyms.code("recipient", wish.recipient) if wish.recipient else ""
+
+
+def _export(house: House, row: SeriesRow, wish: Wish, write: Callable[[DeidentifiedSeries], int]) -> int:
     series = files.described(house.safe, row)
-    if not series.layouts or (wish.task is not None and failures(wish.task.series, series)):
+    if wish.task is not None and failures(wish.task.series, series):
         return 0
+    return write(series)
+
+
+def _check(series: DeidentifiedSeries, wish: Wish) -> None:
+    """Let a series go out: no face that nobody accepted, and every file as it was written."""
     if series.descriptors.head and not wish.faces:
         raise SeriesError(Reason.RECOGNIZABLE_FACE)
     files.check(series)
+
+
+def _volumes_of(house: House, series: DeidentifiedSeries, *, out: Path, wish: Wish) -> int:
+    if not series.layouts:
+        return 0
+    _check(series, wish)
+    named = series
+    if wish.recipient:
+        renaming, source_digest = for_recipient(series, house.pseudonyms, wish.recipient)
+        named = renamed(series, renaming, source_digest=source_digest)
     written = 0
     for number, (selected, volume) in enumerate(_volumes(series, wish), start=1):
-        stem = f"{series.id}_{number}"
-        write_nifti(volume, out / series.patient / f"{stem}.nii.gz", _sidecar(selected, volume, wish))
+        stem = f"{named.id}_{number}"
+        write_nifti(volume, out / named.patient / f"{stem}.nii.gz", _sidecar(selected, named, volume, wish))
         written += 1
     return written
+
+
+def _dicom_of(house: House, series: DeidentifiedSeries, *, out: Path, wish: Wish) -> int:
+    _check(series, wish)
+    renaming, source_digest = for_recipient(series, house.pseudonyms, wish.recipient)
+    relabelled_series(series, renaming, out, source_digest=source_digest)
+    return 1
 
 
 def _volumes(series: DeidentifiedSeries, wish: Wish) -> Iterator[tuple[Selected, Volume[Unit]]]:
@@ -102,9 +157,9 @@ def _volumes(series: DeidentifiedSeries, wish: Wish) -> Iterator[tuple[Selected,
         yield selected, on_grid(read_volume(series, selected.layout, unit=wish.task.unit), wish.task.grid)
 
 
-def _sidecar(selected: Selected, volume: Volume[Unit], wish: Wish) -> dict[str, Any]:
+def _sidecar(selected: Selected, series: DeidentifiedSeries, volume: Volume[Unit], wish: Wish) -> dict[str, Any]:
     """Say what the voxels are and where they come from: pseudonyms, digests and numbers, no date."""
-    series, layout = selected.series, selected.layout
+    layout = selected.layout
     return {
         "schema": "medflow/volume/1",
         "patient": series.patient,

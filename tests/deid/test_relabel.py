@@ -7,7 +7,7 @@ import pytest
 from pydicom import dcmread
 
 from medflow.deid.pseudonyms import Pseudonyms
-from medflow.deid.relabel import Renaming, relabelled, relabelled_series
+from medflow.deid.relabel import Renaming, for_recipient, relabelled, relabelled_series, renamed
 from medflow.domain.safe import DeidentifiedSeries
 from medflow.errors import SeriesError
 from tests.deid.conftest import Deidentify
@@ -77,6 +77,25 @@ def test_a_recipients_copy_is_what_the_engine_writes_for_that_recipient(
     assert contents(copy) == contents(expected)
 
 
+def test_nothing_of_the_record_that_is_keyed_is_shared_by_two_recipients(
+    tmp_path: Path, deidentify: Deidentify, pseudonyms: Pseudonyms
+) -> None:
+    ds = ct_slice(0)
+    ds.DeviceSerialNumber = "65432"
+    folder = write_files(tmp_path / "export", file_bytes(ds))
+    (safe,), (expected,) = deidentify(folder), deidentify(folder, key=pseudonyms.for_recipient("a"), root=tmp_path)
+    records = []
+    for label in ("a", "b"):
+        renaming, source_digest = for_recipient(safe, pseudonyms, label)
+        records.append(relabelled_series(safe, renaming, tmp_path / label, source_digest=source_digest))
+
+    one, other = records
+    assert one.written() == expected.written()
+    assert one.descriptors.scanner != other.descriptors.scanner != safe.descriptors.scanner
+    assert len({series.source_digest for series in (safe, *records)}) == 3
+    assert len({series.id for series in (safe, *records)}) == 3
+
+
 def test_a_copy_that_was_tampered_with_is_not_passed_on(
     tmp_path: Path, deidentify: Deidentify, pseudonyms: Pseudonyms
 ) -> None:
@@ -89,3 +108,25 @@ def test_a_copy_that_was_tampered_with_is_not_passed_on(
     with pytest.raises(SeriesError):
         relabelled(b"no file of ours" * 20, Renaming(patient=safe.patient, days=0))
     assert pseudonyms.for_recipient("a").recipient == "a"
+
+
+@pytest.mark.parametrize(
+    ("scanner", "moves"),
+    [
+        ("SIEMENS | SYMPHONY", False),
+        ("SYMPHONY", False),
+        ("", False),
+        ("ABCDEFGH", True),
+        ("GE | SYMPHONY | SYMPHONY", True),
+    ],
+)
+def test_only_the_code_of_a_scanner_is_another_one_for_a_recipient(
+    tmp_path: Path, deidentify: Deidentify, pseudonyms: Pseudonyms, scanner: str, *, moves: bool
+) -> None:
+    (safe,) = deidentify(write_files(tmp_path / "export", file_bytes(ct_slice(0))))
+    named = replace(safe, descriptors=replace(safe.descriptors, scanner=scanner))
+    renaming, source_digest = for_recipient(named, pseudonyms, "trial")
+
+    new = renamed(named, renaming, source_digest=source_digest)
+
+    assert (new.descriptors.scanner != scanner) == moves

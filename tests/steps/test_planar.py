@@ -182,7 +182,7 @@ def test_planar_images_are_not_exported_as_volumes(house: House, task: Task, tmp
 
     report = export_volumes(house, tmp_path / "out", Wish(task=None))
 
-    assert (report.volumes, report.refused) == (0, {})
+    assert (report.written, report.refused) == (0, {})
     with pytest.raises(ConfigurationError):
         export_volumes(house, tmp_path / "out", Wish(task=task))
 
