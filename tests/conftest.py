@@ -29,6 +29,15 @@ NUMBERS = count(1)
 SCRATCH_BYTES = 2**31
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal tests to processes file by file; those that share the one Prefect server go to one process, and first."""
+    together = Path(__file__).with_name("pipelines")
+    for item in items:
+        home = together if item.path.parent == together else item.path
+        item.add_marker(pytest.mark.xdist_group(str(home)))
+    items.sort(key=lambda item: item.path.parent != together)
+
+
 class NoServer(Exception):
     """There is no PostgreSQL here that could be started."""
 
