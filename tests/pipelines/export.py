@@ -1,11 +1,22 @@
 """A tiny export full of canaries: tokens wherever a patient's datum may stand, in series that are good and bad."""
 
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    BasicTextSRStorage,
+    ComputedRadiographyImageStorage,
+    CTImageStorage,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
 
 CANARY = "Qzxcanary"
 """Stands in names, descriptions, free text, invalid values, file names and folders."""
@@ -28,6 +39,7 @@ def write_export(root: Path, *, patients: int) -> Path:
             _slice(number, index, image).save_as(folder / f"{CANARY}_{index}.dcm", enforce_file_format=True)
         lines.append(f"{CANARY}{DIGITS}{number},{'yes' if number % 2 else 'no'}")
     _add_what_is_turned_away(root, patients)
+    _add_other_objects(root)
     labels = root.parent / f"{CANARY}.csv"
     labels.write_text("\n".join([*lines, f"{CANARY}-nobody,yes"]) + "\n")
     return labels
@@ -108,3 +120,40 @@ def _add_what_is_turned_away(root: Path, number: int) -> None:
     (broken / "short.dcm").write_bytes(whole.replace(f"{DIGITS}.0.1".encode(), f"{DIGITS}.7.7".encode())[:-900])
     (root / f"{CANARY}.txt").write_text(f"{CANARY} is no DICOM")
     (root / f"{CANARY}.empty").touch()
+
+
+def _add_other_objects(root: Path) -> None:
+    """Add a radiograph that is taken in, one with a name burned into it, what is no image, and an archive of slices."""
+    for number, sop_class in enumerate((ComputedRadiographyImageStorage, SecondaryCaptureImageStorage), 40):
+        original = _picture(number, sop_class)
+        original.save_as(root / f"{CANARY}_{number}.dcm", enforce_file_format=True)
+    burned = _picture(42, ComputedRadiographyImageStorage)
+    picture = Image.fromarray(np.frombuffer(burned.PixelData, np.int16).reshape(256, 256).astype(np.float32))
+    ImageDraw.Draw(picture).text((20, 40), f"{CANARY} {DIGITS}", fill=1000, font_size=20)
+    burned.PixelData = np.asarray(picture).astype(np.int16).tobytes()
+    burned.save_as(root / f"{CANARY}_42.dcm", enforce_file_format=True)
+    for number, sop_class in ((50, EncapsulatedPDFStorage), (51, BasicTextSRStorage)):
+        document = _slice(number, 0, np.zeros((SIDE, SIDE), np.int16))
+        document.SOPClassUID, document.Modality = sop_class, "SR"
+        document.TextValue, document.DocumentTitle = CANARY, CANARY
+        document.EncapsulatedDocument = f"%PDF {CANARY}{DIGITS}".encode() + b"\0"
+        del document.PixelData
+        document.save_as(root / f"{CANARY}_{number}.dcm", enforce_file_format=True)
+    with zipfile.ZipFile(root / f"{CANARY}.zip", "w") as archive:
+        for index, image in enumerate(_ball(60)):
+            held = BytesIO()
+            _slice(60, index, image).save_as(held, enforce_file_format=True)
+            archive.writestr(f"{CANARY}/{DIGITS}_{index}.dcm", held.getvalue())
+
+
+def _picture(number: int, sop_class: UID) -> Dataset:
+    chance = np.random.default_rng(number)
+    smooth = np.outer(np.hanning(256), np.hanning(256)) * 600 + chance.normal(100, 3, (256, 256))
+    original = _slice(number, 0, smooth.astype(np.int16))
+    original.SOPClassUID = sop_class
+    original.Modality = "CR" if sop_class == ComputedRadiographyImageStorage else "OT"
+    original.Rows = original.Columns = 256
+    original.BodyPartExamined, original.ViewPosition = "CHEST", "PA"
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "RescaleType"):
+        del original[keyword]
+    return original

@@ -35,6 +35,13 @@ def test_the_canaries_were_really_there(haunted: Station) -> None:
     assert any(_sightings(path) for path in haunted.inside.rglob("*") if path.is_file())
 
 
+def test_a_radiograph_is_taken_in_and_one_with_a_name_in_its_pixels_is_not(haunted: Station) -> None:
+    with closing(sqlite3.connect(haunted.data / "medflow.db")) as rows:
+        found = rows.execute("SELECT state, reason FROM series WHERE modality = 'CR' ORDER BY state").fetchall()
+
+    assert found == [("accepted", None), ("withheld", "burned-in-text")]
+
+
 def test_what_the_runs_wrote_names_nobody(haunted: Station) -> None:
     seen = {str(path.relative_to(haunted.root)): found for path in _written(haunted) if (found := _sightings(path))}
 
