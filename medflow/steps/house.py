@@ -1,9 +1,9 @@
 """The house: databases, vault, keys and folders, opened together."""
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ from sqlalchemy import Engine
 
 from medflow.deid.keys import new_key, read_key, write_new_key
 from medflow.deid.profile import Profile, default_profile
+from medflow.deid.profile_file import read_profile
 from medflow.deid.pseudonyms import Pseudonyms
 from medflow.dicom.pacs import Pacs
 from medflow.domain.audit import AuditEvent
 from medflow.domain.prediction import CodeVersion
+from medflow.domain.safe import Pseudonym
 from medflow.errors import ConfigurationError, StateError
 from medflow.steps.code import code_version
+from medflow.steps.strongroom import Closed, Keys, Strongroom, entered, missing, open_strongroom
 from medflow.store import schema
 from medflow.store.audit import Signer
 from medflow.store.engine import open_engine
@@ -47,6 +50,10 @@ class Places:
     default_issuer: str = ""
     pacs: tuple[Pacs, ...] = ()
     """Whom to ask how many objects a series has."""
+    profile: Path | None = None
+    """The profile file; without one, the shipped profile."""
+    copies_kept: timedelta | None = None
+    """How long an encrypted copy of a quarantined file is kept; None where none is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +73,50 @@ class House:
 
     data: Path
     engine: Engine = field(repr=False)
-    vault: Vault = field(repr=False)
-    vault_engine: Engine = field(repr=False)
-    pseudonyms: Pseudonyms = field(repr=False)
+    strongroom: Strongroom | Closed = field(repr=False)
+    keys: KeyFiles = field(repr=False)
     profile: Profile = field(repr=False)
     signer: Signer = field(repr=False)
     code: CodeVersion = field(repr=False)
     outside: Outside
     pacs: tuple[Pacs, ...] = ()
+    copies_kept: timedelta | None = None
     made: tuple[str, ...] = ()
     """What was made on first use, in words for the operator."""
+
+    @property
+    def vault(self) -> Vault:
+        """The vault.
+
+        Raises:
+            StateError: there is none to open.
+        """
+        return entered(self.strongroom).vault
+
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """The names in place of names; who was merged with whom stands in the vault.
+
+        Raises:
+            StateError: there is no vault to open.
+        """
+        return entered(self.strongroom).pseudonyms
+
+    @property
+    def former(self) -> tuple[Pseudonyms, ...]:
+        """The names that older epochs of the pseudonym key gave, as far as their key files are still there."""
+        return entered(self.strongroom).former
+
+    @property
+    def naming(self) -> dict[str, str]:
+        """Which pseudonym key names patients now, for the trail: what is told if the vault is ever lost."""
+        epoch = entered(self.strongroom).epoch
+        return {"epoch": str(epoch.number), "pseudonym_key": epoch.fingerprint}
+
+    @property
+    def same_patient(self) -> Mapping[Pseudonym, Pseudonym]:
+        """For each pseudonym that another one stands for, by a merge or a new epoch: that one."""
+        return self.vault.same_patient()
 
     @property
     def safe(self) -> Path:
@@ -91,6 +132,23 @@ class House:
     def models(self) -> Path:
         """The model versions."""
         return self.data / "models"
+
+    @property
+    def quarantine(self) -> Path:
+        """The encrypted copies of quarantined files."""
+        return self.data / "quarantine"
+
+    def renewed(self) -> "House":
+        """Give the house as it stands now: a process that was open meanwhile learns of merges that others made.
+
+        Raises:
+            StateError: there is no vault to open, or a new pseudonym key came into use.
+        """
+        room = entered(self.strongroom)
+        if room.vault.epoch() != room.epoch:
+            raise StateError("a new pseudonym key came into use; start this process again")
+        names = replace(room.pseudonyms, aliases=room.vault.aliases())
+        return replace(self, strongroom=replace(room, pseudonyms=names))
 
     def now(self) -> datetime:
         """Read the clock that was handed in."""
@@ -111,39 +169,42 @@ class House:
     def close(self) -> None:
         """Give the databases' connections back."""
         self.engine.dispose()
-        self.vault_engine.dispose()
+        if isinstance(self.strongroom, Strongroom):
+            self.strongroom.engine.dispose()
 
 
 def open_house(places: Places, outside: Outside, *, writing: bool = True) -> House:
     """Open what `places` names; on first use a writing caller makes it (SQLite only) and `House.made` says so.
 
     Raises:
-        ConfigurationError: a key is missing or readable by others, or a database is not there or not current.
+        ConfigurationError: a key is missing or readable by others, a database is not there or not current, or the
+            profile is none for a house.
         StateError: nothing was taken in yet, and the caller only reads.
     """
     made: tuple[str, ...] = ()
+    profile = _profile(places.profile)
     if not schema.exists(places.main_url):
         if not places.main_url.startswith("sqlite"):
             raise ConfigurationError("the database holds no medflow schema; run `medflow db upgrade`")
         if not writing:
             raise StateError("nothing was taken in yet: the data folder holds no database; run `medflow ingest FOLDER`")
         made = make(places)
-    secrets = {name: _key(name, path) for name, path in places.keys.named()}
+    signer = Signer(_key("audit", places.keys.audit))
+    _key("pseudonym", places.keys.pseudonym)
     engine = open_engine(places.main_url)
     schema.check_current(engine)
-    vault_engine = open_engine(places.vault_url, setting=schema.VAULT_SETTING)
-    schema.check_current(vault_engine, vault=True)
+    keys = Keys(pseudonym=places.keys.pseudonym, vault=places.keys.vault, default_issuer=places.default_issuer)
     return House(
         data=places.data,
         engine=engine,
-        vault=Vault(vault_engine, secrets["vault"]),
-        vault_engine=vault_engine,
-        pseudonyms=Pseudonyms(key=secrets["pseudonym"], default_issuer=places.default_issuer),
-        profile=default_profile(),
-        signer=Signer(secrets["audit"]),
+        strongroom=open_strongroom(places.vault_url, keys, engine),
+        keys=places.keys,
+        profile=profile,
+        signer=signer,
         code=code_version(),
         outside=outside,
         pacs=places.pacs,
+        copies_kept=places.copies_kept,
         made=made,
     )
 
@@ -155,12 +216,12 @@ def make(places: Places) -> tuple[str, ...]:
         ConfigurationError: a database stands and a key is missing (a new key would name every patient anew), or the
             folders cannot be made.
     """
-    missing = [name for name, path in places.keys.named() if not path.is_file()]
-    if missing and (schema.exists(places.main_url) or schema.exists(places.vault_url)):
-        raise ConfigurationError(
-            f"a database stands here, but its {', '.join(missing)} key is missing; "
-            "restore the key file from its backup, or set MEDFLOW_*_KEY_FILE to where it lies"
-        )
+    vault_stands = schema.exists(places.vault_url, setting=schema.VAULT_SETTING)
+    stands = {"vault": vault_stands}  # a vault that is gone needs its key no more
+    anything = vault_stands or schema.exists(places.main_url)
+    lost = [name for name, path in places.keys.named() if not path.is_file() and stands.get(name, anything)]
+    if lost:
+        raise ConfigurationError(missing(*lost))
     made = []
     try:
         places.data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -174,13 +235,21 @@ def make(places: Places) -> tuple[str, ...]:
         raise ConfigurationError(f"the data folder or the keys cannot be made there: {reason}") from None
     schema.upgrade(places.main_url)
     schema.upgrade_vault(places.vault_url)
-    return (*made, "the database", "the vault")
+    refilled = anything and not vault_stands
+    return (*made, "the database", "an empty vault, which the next ingest fills" if refilled else "the vault")
+
+
+def _profile(file: Path | None) -> Profile:
+    """Read the profile of the house, which names studies, series and files by mapped UIDs everywhere."""
+    profile = default_profile() if file is None else read_profile(file)
+    if profile.keeps_uids:
+        raise ConfigurationError(
+            "a house joins all by mapped UIDs; a profile with the option uids is for `medflow deidentify` alone"
+        )
+    return profile
 
 
 def _key(name: str, path: Path) -> bytes:
     if not path.is_file():
-        raise ConfigurationError(
-            f"a database stands here, but its {name} key is missing; "
-            f"restore the key file from its backup, or set MEDFLOW_{name.upper()}_KEY_FILE to where it lies"
-        )
+        raise ConfigurationError(missing(name))
     return read_key(path)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -12,7 +14,15 @@ from medflow.domain.audit import AuditEvent
 from medflow.domain.layout import IntensityFacts, Layout, Place
 from medflow.domain.model import Model
 from medflow.domain.prediction import CodeVersion, Prediction, Runtime
-from medflow.domain.safe import DeidentifiedSeries, Descriptors, Pseudonym, SeriesUID, StoredFile, StudyUID
+from medflow.domain.safe import (
+    DeidentifiedSeries,
+    Descriptors,
+    Identity,
+    Pseudonym,
+    SeriesUID,
+    StoredFile,
+    StudyUID,
+)
 from medflow.domain.selection import Selection
 from medflow.domain.series import Modality
 from medflow.errors import Reason
@@ -163,3 +173,22 @@ def a_house(connection: Connection) -> tuple[DeidentifiedSeries, Model]:
     save_series(connection, series, run_id=RUN, at=NOON)
     save_model(connection, model, ())
     return series, model
+
+
+def an_identity(**changes: Any) -> Identity:  # noqa: ANN401  (fields of an Identity)
+    """Whom `a_series` might belong to."""
+    return replace(
+        Identity(
+            patient=Pseudonym("PABC"),
+            study=StudyUID("2.25.3"),
+            series=SeriesUID("2.25.7"),
+            source_digest="d" * 64,
+            modules={
+                "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Zebra^Quagga"}]},
+                "00101030": {"Value": [70.1]},
+            },
+            sop_instance_uids=("1.2.3.4", "1.2.3.5"),
+            sop_class_uids=("1.2.840.10008.5.1.4.1.1.2",) * 2,
+        ),
+        **changes,
+    )

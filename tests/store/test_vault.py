@@ -1,6 +1,5 @@
 """The vault: what goes in comes out, only with the right key, and nothing of it can be read in the file."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from medflow.domain.safe import Identity, Pseudonym, SeriesUID, StudyUID
+from medflow.domain.safe import Pseudonym, SeriesUID
 from medflow.errors import ConfigurationError, IntegrityError, StateError
 from medflow.store.engine import open_engine, reading, writing
 from medflow.store.vault import Vault
 from tests.conftest import Database
+from tests.store.made import an_identity
 
 KEY, OTHER_KEY = b"\xfe" * 32, b"\x01" * 32
 QUIET = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -23,24 +23,6 @@ JSON = st.recursive(
     max_leaves=8,
 )
 PATHS = st.text(st.characters(codec=None), max_size=20)  # lone surrogates too: names that are no UTF-8
-
-
-def an_identity(**changes: Any) -> Identity:  # noqa: ANN401
-    return replace(
-        Identity(
-            patient=Pseudonym("PABC"),
-            study=StudyUID("2.25.3"),
-            series=SeriesUID("2.25.7"),
-            source_digest="d" * 64,
-            modules={
-                "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Zebra^Quagga"}]},
-                "00101030": {"Value": [70.1]},
-            },
-            sop_instance_uids=("1.2.3.4", "1.2.3.5"),
-            sop_class_uids=("1.2.840.10008.5.1.4.1.1.2",) * 2,
-        ),
-        **changes,
-    )
 
 
 def test_an_identity_comes_out_as_it_went_in(vault_engine: Engine) -> None:
