@@ -1,4 +1,4 @@
-"""The flow `nightly`: take in what is new, score it, verify the audit chain, report."""
+"""The flow `nightly`: take in what is new, score it, remove what is kept too long, verify the audit chain, report."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,12 +38,32 @@ def verify_chain() -> dict[str, int]:
     return at_work("verify", work)
 
 
+@task(
+    name="enforce-retention",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    retries=len(AGAIN),  # safe: what is gone already is not found again
+    retry_delay_seconds=AGAIN,
+    retry_condition_fn=worth_another_try,
+)
+def enforce_retention() -> dict[str, Any]:
+    """Remove what is kept longer than the settings allow; give back counts."""
+    from medflow.steps.retention import retention
+
+    def work(settings: Settings, house: House) -> dict[str, Any]:
+        record = retention(house, settings.keep()).record()
+        return {name: value for name, value in record.items() if name != "dry_run"}
+
+    return at_work("retention", work)
+
+
 @flow(name="nightly", persist_result=False)
 def nightly(source: Name = "export") -> dict[str, Any]:
     """Do the night's work on `source`. A part that fails keeps no other from being done; the run fails at its end."""
     done = {
         "ingest": outcome(ingest_source(source, QUIET, return_state=True)),
         "score": outcome(score_new(None, return_state=True)),
+        "retention": outcome(enforce_retention(return_state=True)),
         "audit": outcome(verify_chain(return_state=True)),
     }
     create_markdown_artifact(key="nightly", markdown=report(done), description="What the night did: counts only.")

@@ -112,6 +112,59 @@ CREATE TABLE run (
 
 CREATE INDEX ix_run_opened ON run (opened);
 
+CREATE TABLE erasure (
+    id TEXT NOT NULL,
+    patient TEXT NOT NULL,
+    state TEXT NOT NULL,
+    counts JSON NOT NULL,
+    run TEXT NOT NULL,
+    at TEXT NOT NULL,
+    CONSTRAINT pk_erasure PRIMARY KEY (id),
+    CONSTRAINT uq_erasure_natural_key UNIQUE (patient, run, state),
+    CONSTRAINT ck_erasure_state CHECK (state IN ('requested', 'done', 'forgotten')),
+    CONSTRAINT fk_erasure_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
+CREATE TABLE exclusion (
+    patient TEXT NOT NULL,
+    run TEXT NOT NULL,
+    since TEXT NOT NULL,
+    lifted TEXT,
+    CONSTRAINT pk_exclusion PRIMARY KEY (patient),
+    CONSTRAINT fk_exclusion_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
+CREATE TABLE export (
+    id TEXT NOT NULL,
+    patient TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    place TEXT NOT NULL,
+    run TEXT NOT NULL,
+    at TEXT NOT NULL,
+    CONSTRAINT pk_export PRIMARY KEY (id),
+    CONSTRAINT uq_export_natural_key UNIQUE (kind, patient, place),
+    CONSTRAINT fk_export_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
+CREATE INDEX ix_export_patient ON export (patient);
+
+CREATE TABLE flag (
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    patient TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    detail JSON NOT NULL,
+    run TEXT NOT NULL,
+    at TEXT NOT NULL,
+    CONSTRAINT pk_flag PRIMARY KEY (id),
+    CONSTRAINT uq_flag_natural_key UNIQUE (kind, patient, model_id),
+    CONSTRAINT ck_flag_kind CHECK (kind IN ('merged', 'erased', 'excluded')),
+    CONSTRAINT fk_flag_model_id FOREIGN KEY(model_id) REFERENCES model (id),
+    CONSTRAINT fk_flag_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
+CREATE INDEX ix_flag_model_id ON flag (model_id);
+
 CREATE TABLE label (
     id TEXT NOT NULL,
     level TEXT NOT NULL,
@@ -167,9 +220,10 @@ CREATE TABLE series (
     CONSTRAINT uq_series_natural_key UNIQUE (source_digest, profile_digest),
     CONSTRAINT ck_series_completeness CHECK (completeness IN ('proven', 'quiet-only', 'contradicted')),
     CONSTRAINT ck_series_modality CHECK (modality IN ('CT', 'MR', 'PT', 'CR', 'DX', 'MG', 'OP')),
-    CONSTRAINT ck_series_state CHECK (state IN ('accepted', 'withheld', 'refused', 'superseded')),
-    CONSTRAINT ck_series_reason CHECK ((state IN ('withheld', 'refused')) = (reason IS NOT NULL)),
-    CONSTRAINT ck_series_complete CHECK (state IN ('withheld', 'refused') OR (patient IS NOT NULL AND study IS NOT NULL AND series_digest IS NOT NULL AND record_digest IS NOT NULL AND folder IS NOT NULL)),
+    CONSTRAINT ck_series_state CHECK (state IN ('accepted', 'withheld', 'refused', 'superseded', 'erased')),
+    CONSTRAINT ck_series_reason CHECK ((state IN ('withheld', 'refused', 'erased')) = (reason IS NOT NULL)),
+    CONSTRAINT ck_series_erased CHECK (state != 'erased' OR (folder IS NULL AND record_digest IS NULL)),
+    CONSTRAINT ck_series_complete CHECK (state IN ('withheld', 'refused', 'erased') OR (patient IS NOT NULL AND study IS NOT NULL AND series_digest IS NOT NULL AND record_digest IS NOT NULL AND folder IS NOT NULL)),
     CONSTRAINT fk_series_superseded_by FOREIGN KEY(superseded_by) REFERENCES series (id),
     CONSTRAINT fk_series_run FOREIGN KEY(run) REFERENCES run (id)
 );
@@ -302,11 +356,23 @@ CREATE TRIGGER code_version_no_delete BEFORE DELETE ON code_version BEGIN SELECT
 
 CREATE TRIGGER code_version_no_replace BEFORE INSERT ON code_version WHEN EXISTS (SELECT 1 FROM code_version WHERE (digest = NEW.digest)) BEGIN SELECT RAISE(IGNORE); END;
 
+CREATE TRIGGER erasure_no_update BEFORE UPDATE ON erasure BEGIN SELECT RAISE(ABORT, 'rows of erasure are never changed or removed'); END;
+
+CREATE TRIGGER erasure_no_delete BEFORE DELETE ON erasure BEGIN SELECT RAISE(ABORT, 'rows of erasure are never changed or removed'); END;
+
+CREATE TRIGGER erasure_no_replace BEFORE INSERT ON erasure WHEN EXISTS (SELECT 1 FROM erasure WHERE (id = NEW.id) OR (patient = NEW.patient AND run = NEW.run AND state = NEW.state)) BEGIN SELECT RAISE(IGNORE); END;
+
 CREATE TRIGGER example_no_update BEFORE UPDATE ON example BEGIN SELECT RAISE(ABORT, 'rows of example are never changed or removed'); END;
 
 CREATE TRIGGER example_no_delete BEFORE DELETE ON example BEGIN SELECT RAISE(ABORT, 'rows of example are never changed or removed'); END;
 
 CREATE TRIGGER example_no_replace BEFORE INSERT ON example WHEN EXISTS (SELECT 1 FROM example WHERE (model_id = NEW.model_id AND position = NEW.position)) BEGIN SELECT RAISE(ABORT, 'rows of example are never changed or removed'); END;
+
+CREATE TRIGGER flag_no_update BEFORE UPDATE ON flag BEGIN SELECT RAISE(ABORT, 'rows of flag are never changed or removed'); END;
+
+CREATE TRIGGER flag_no_delete BEFORE DELETE ON flag BEGIN SELECT RAISE(ABORT, 'rows of flag are never changed or removed'); END;
+
+CREATE TRIGGER flag_no_replace BEFORE INSERT ON flag WHEN EXISTS (SELECT 1 FROM flag WHERE (id = NEW.id) OR (kind = NEW.kind AND patient = NEW.patient AND model_id = NEW.model_id)) BEGIN SELECT RAISE(IGNORE); END;
 
 CREATE TRIGGER label_no_update BEFORE UPDATE ON label BEGIN SELECT RAISE(ABORT, 'rows of label are never changed or removed'); END;
 
@@ -331,5 +397,32 @@ CREATE TRIGGER selection_no_update BEFORE UPDATE ON selection BEGIN SELECT RAISE
 CREATE TRIGGER selection_no_delete BEFORE DELETE ON selection BEGIN SELECT RAISE(ABORT, 'rows of selection are never changed or removed'); END;
 
 CREATE TRIGGER selection_no_replace BEFORE INSERT ON selection WHEN EXISTS (SELECT 1 FROM selection WHERE (id = NEW.id) OR (task_digest = NEW.task_digest AND study = NEW.study AND candidates_digest = NEW.candidates_digest)) BEGIN SELECT RAISE(IGNORE); END;
+
+CREATE VIEW reader_series AS
+SELECT series.id, series.patient, series.barred, series.study, series.uid, series.modality, series.state,
+    series.series_digest, series.profile_digest, series.site, series.scanner, series.sex, series.age,
+    series.body_part, series.head, series.description, series.slices, series.layouts, series.slice_thickness,
+    series.completeness
+FROM series
+WHERE series.state IN ('accepted', 'superseded') AND NOT EXISTS (SELECT 1 FROM exclusion WHERE exclusion.patient = series.patient AND exclusion.lifted IS NULL)
+ORDER BY series.id;
+
+CREATE VIEW reader_prediction AS
+SELECT prediction.id, prediction.subject, prediction.patient, prediction.series_id, prediction.series_digest,
+    prediction.layout_digest, prediction.input_digest, prediction.model_id, prediction.model_digest,
+    prediction.grid_digest, prediction.generation, prediction.label, prediction.withheld, prediction.completeness,
+    series.state = 'erased' AS input_erased, probability.class, probability.value AS probability
+FROM prediction
+JOIN series ON series.id = prediction.series_id
+JOIN probability ON probability.prediction_id = prediction.id
+WHERE NOT EXISTS (SELECT 1 FROM exclusion WHERE exclusion.patient = prediction.patient AND exclusion.lifted IS NULL)
+ORDER BY prediction.id, probability.position;
+
+CREATE VIEW reader_model AS
+SELECT model.id, model.name, model.version, model.stage, model.task_digest, model.cohort_digest, model.seed,
+    model.model_digest, model.grid_digest, model.metrics,
+    (SELECT count(*) FROM flag WHERE flag.model_id = model.id) AS flags
+FROM model
+ORDER BY model.id;
 
 INSERT INTO audit_head (id, seq, hash, signature) VALUES (1, 0, '0000000000000000000000000000000000000000000000000000000000000000', '');

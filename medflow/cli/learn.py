@@ -86,7 +86,7 @@ def predictions(
         return
     print_table(
         f"{len(rows)} predictions",
-        ("id", "patient", "series", "model", "label", "probability", "withheld", "completeness"),
+        ("id", "patient", "series", "model", "label", "probability", "withheld", "completeness", "input"),
         [
             (
                 row.prediction.id[:16],
@@ -97,6 +97,7 @@ def predictions(
                 row.probability,
                 row.prediction.withheld,
                 row.prediction.completeness,
+                "input erased" if row.input_erased else None,
             )
             for row in rows
         ],
@@ -105,24 +106,24 @@ def predictions(
 
 @models.command("list")
 def models_list(data_dir: DataDir = None, as_json: Json = False) -> None:
-    """List the model versions with their stage and test metrics.
+    """List the model versions with their stage and test metrics, and what became of the patients they learned from.
 
     Example: medflow models list
     """
     from medflow.cli.show import headline, registered
-    from medflow.steps.models import listed
+    from medflow.steps.models import flagged, listed
 
     _, house = opened(data_dir, writing=False)
-    rows = listed(house)
+    rows, flags = listed(house), flagged(house)
     if as_json:
-        print_json("models", {"models": [registered(row) for row in rows]})
+        print_json("models", {"models": [registered(row) | {"flags": flags.get(row.model.id, {})} for row in rows]})
         return
     print_table(
         f"{len(rows)} model versions",
-        ("model", "stage", "id", "digest", "test"),
+        ("model", "stage", "id", "digest", "test", "flags"),
         [
             (f"{r.model.name}:{r.model.version}", r.stage, r.model.id[:16], r.model.model_digest[:12],
-             headline(r.model.metrics))
+             headline(r.model.metrics), ", ".join(f"{k} {n}" for k, n in sorted(flags.get(r.model.id, {}).items())))
             for r in rows
         ],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The verbs for the house itself: db, audit, status, version."""
+"""The verbs for the house itself: db, audit, status, retention."""
 
 import json
 from typing import Annotated
@@ -15,6 +15,7 @@ db = typer.Typer(no_args_is_help=True, help="The databases.")
 def register(app: typer.Typer) -> None:
     """Add these verbs to `medflow`."""
     app.command("status")(status)
+    app.command("retention")(retention)
     app.add_typer(audit, name="audit")
     app.add_typer(db, name="db")
 
@@ -41,6 +42,27 @@ def status(data_dir: DataDir = None, as_json: Json = False) -> None:
         ("run", "step", "state", "opened"),
         [(run.id[:16], run.kind, run.state, f"{run.opened:%Y-%m-%d %H:%M:%S}") for run in found.runs],
     )
+
+
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Remove what is kept longer than MEDFLOW_KEEP_* allow, and finish erasures that were interrupted.
+
+    Example: medflow retention --dry-run
+    """
+    from medflow.steps.retention import retention as step
+
+    settings, house = opened(data_dir, writing=False)
+    report = step(house, settings.keep(), dry_run=dry_run)
+    if as_json:
+        print_json("retention", report.record())
+    else:
+        rows = [(name, count) for name, count in report.record().items() if name not in {"run", "dry_run"}]
+        print_table("would be removed" if dry_run else "removed", ("what", "how many"), rows)
+    finish(clean=not report.exports_left)
 
 
 @audit.command("verify")

@@ -67,6 +67,17 @@ class SetAside:
     state: FileState
     reason: Reason
     detail: str = ""
+    owner: "Owner | None" = field(default=None, repr=False, compare=False)
+    """None where no header could be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose an object is, as its own header has it."""
+
+    patient_id: str = field(repr=False)
+    issuer: str = field(repr=False)
+    study_instance_uid: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,29 @@ class VolumeCache:
         sha256 = hashlib.sha256(written).hexdigest()
         _replace(array, written)
         _replace(note, (json.dumps({"sha256": sha256, "shape": list(voxels.shape)}, sort_keys=True) + "\n").encode())
+
+    def forget(self, input_digests: Collection[str]) -> int:
+        """Remove what was made of some inputs, on every grid, and say how many volumes that were."""
+        wanted = set(input_digests)
+        return self._remove(path for path in self._files() if path.name.partition("-")[0] in wanted)
+
+    def older(self, before: float) -> tuple[Path, ...]:
+        """Name the files that were written before a moment (s), and what a killed process left half-written."""
+        return tuple(path for path in self._files() if path.stat().st_mtime < before)
+
+    def drop(self, before: float) -> int:
+        """Remove what `older` names, and say how many volumes that were."""
+        return self._remove(self.older(before))
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.root.glob("*") if path.is_file()) if self.root.is_dir() else []
+
+    def _remove(self, paths: Iterable[Path]) -> int:
+        removed = 0
+        for path in paths:
+            path.unlink(missing_ok=True)
+            removed += path.suffix == ".npy"
+        return removed
 
     def _paths(self, input_digest: str, grid_digest: str) -> tuple[Path, Path]:
         name = f"{input_digest}-{grid_digest}"

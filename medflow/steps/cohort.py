@@ -1,12 +1,13 @@
 """Who is learned from: labelled series that a task wants, dealt by patient, refused where one would leak."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from medflow.domain.model import Example
 from medflow.domain.progress import Progress
+from medflow.domain.safe import Pseudonym
 from medflow.domain.task import Level, Task
 from medflow.errors import BatchError, Reason, SeriesError
 from medflow.learning.cohort import deal
@@ -36,6 +37,12 @@ class Candidates:
     labelled: dict[str, tuple[Selected | SelectedPlane, str]] = field(default_factory=dict)
     """Volume and label by series id."""
     left_out: Counter[str] = field(default_factory=Counter)
+    persons: Mapping[Pseudonym, Pseudonym] = field(default_factory=dict, repr=False)
+    """For a pseudonym that another one stands for, that one: whoever has two is one patient of the split."""
+
+    def person(self, patient: Pseudonym) -> Pseudonym:
+        """Give the one pseudonym that a patient is counted under."""
+        return self.persons.get(patient, patient)
 
     def leave_out(self, series_id: str, reason: str) -> None:
         """Take a series out again, and count why."""
@@ -51,12 +58,12 @@ def gather(house: House, task: Task, progress: Progress) -> Candidates:
     Raises:
         BatchError: too much failed in ways nobody foresaw.
     """
-    rule = task.labels
+    rule, persons = task.labels, house.same_patient
     with reading(house.engine) as connection:
-        known = labels.labels_for(connection, rule)
+        known = labels.labels_for(connection, rule, persons)
     studies = [study for study in look(house, task, progress).studies if not study.foreign]
     looked = sorted(((one, study) for study in studies for one in study.candidates), key=lambda pair: pair[0].row.id)
-    found, settler = Candidates(), Settler()
+    found, settler = Candidates(persons=persons), Settler()
     progress.start("building the cohort", len(looked))
     for one, study in looked:
         outcome = settler.settle(partial(_selected, house, task, one, study))
@@ -67,7 +74,8 @@ def gather(house: House, task: Task, progress: Progress) -> Candidates:
             found.left_out[outcome] += 1
         else:
             owner = outcome.series
-            subject = {Level.PATIENT: owner.patient, Level.STUDY: owner.study, Level.SERIES: owner.uid}[rule.level]
+            names = {Level.PATIENT: found.person(owner.patient), Level.STUDY: owner.study, Level.SERIES: owner.uid}
+            subject = names[rule.level]
             label = known.values.get(subject)
             if subject in known.contradictory:
                 found.left_out["contradictory-labels"] += 1
@@ -87,20 +95,20 @@ def freeze(found: Candidates, task: Task) -> Cohort:
         BatchError: a part of the split would stand without a class, or identical images stand under different
             patients.
     """
-    _refuse_leaks(selected for selected, _ in found.labelled.values())
+    _refuse_leaks(found)
     patients: dict[str, set[str]] = {label: set() for label in task.labels.classes}
     for selected, label in found.labelled.values():
-        patients[label].add(selected.series.patient)
+        patients[label].add(found.person(selected.series.patient))
     parts = deal(patients, task.split)
     examples = tuple(
         Example(
-            patient=selected.series.patient,
+            patient=found.person(selected.series.patient),
             series_id=selected.series.id,
             subject=selected.series.uid,
             input_digest=selected.input_digest,
             layout_digest=selected.layout_digest,
             label=label,
-            part=parts[selected.series.patient],
+            part=parts[found.person(selected.series.patient)],
         )
         for _, (selected, label) in sorted(found.labelled.items())
     )
@@ -123,10 +131,10 @@ def _selected(house: House, task: Task, one: Candidate, study: Study) -> Selecte
     return selected
 
 
-def _refuse_leaks(inputs: Iterable[Selected | SelectedPlane]) -> None:
+def _refuse_leaks(found: Candidates) -> None:
     owners: dict[str, set[str]] = defaultdict(set)
-    for selected in inputs:
-        owners[selected.input_digest].add(selected.series.patient)
+    for selected, _ in found.labelled.values():
+        owners[selected.input_digest].add(found.person(selected.series.patient))
     shared = sorted(tuple(sorted(patients)) for patients in owners.values() if len(patients) > 1)
     if shared:
         named = "; ".join(" and ".join(patients) for patients in shared[:10])

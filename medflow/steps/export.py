@@ -16,9 +16,10 @@ from medflow.errors import ConfigurationError, Reason, SeriesError
 from medflow.imaging.grid import on_grid
 from medflow.imaging.nifti import write_nifti
 from medflow.imaging.read import read_volume
+from medflow.steps import exported
 from medflow.steps.house import House
 from medflow.steps.rules import failures
-from medflow.steps.run import opened
+from medflow.steps.run import Run, opened
 from medflow.steps.selection import Selected, select
 from medflow.steps.settle import Settler
 from medflow.store import files
@@ -62,7 +63,7 @@ def export_volumes(house: House, out: Path, wish: Wish, *, progress: Progress = 
     """
     if wish.task is not None and wish.task.planar:
         raise ConfigurationError("planar images have no place in space, and are not written as volumes")
-    return _export_all(house, out, wish, "volumes", partial(_volumes_of, house, out=out, wish=wish), progress)
+    return _export_all(house, out, wish, "volumes", partial(_volumes_of, out=out, wish=wish), progress)
 
 
 def export_dicom(house: House, out: Path, wish: Wish, *, progress: Progress = SILENT) -> ExportReport:
@@ -76,11 +77,11 @@ def export_dicom(house: House, out: Path, wish: Wish, *, progress: Progress = SI
     """
     if not wish.recipient.strip():
         raise ConfigurationError("say whom the export is for: --recipient LABEL")
-    return _export_all(house, out, wish, "series", partial(_dicom_of, house, out=out, wish=wish), progress)
+    return _export_all(house, out, wish, "series", partial(_dicom_of, out=out, wish=wish), progress)
 
 
 def _export_all(
-    house: House, out: Path, wish: Wish, what: str, write: Callable[[DeidentifiedSeries], int], progress: Progress
+    house: House, out: Path, wish: Wish, what: str, write: Callable[[Run, DeidentifiedSeries], int], progress: Progress
 ) -> ExportReport:
     """Export what stands, series by series; what is refused is counted by its reason."""
     if out.resolve().is_relative_to(house.data):
@@ -92,7 +93,7 @@ def _export_all(
             rows = accepted_series(connection)
         progress.start(f"exporting {what}", len(rows))
         for row in rows:
-            outcome = settler.settle(partial(_export, house, row, wish, write))
+            outcome = settler.settle(partial(_export, run, row, wish, write))
             if isinstance(outcome, SeriesError):
                 refused[outcome.reason.value] += 1
             else:
@@ -111,11 +112,11 @@ def _code(house: House, wish: Wish) -> str:
     return house.pseudonyms.code("recipient", wish.recipient) if wish.recipient else ""
 
 
-def _export(house: House, row: SeriesRow, wish: Wish, write: Callable[[DeidentifiedSeries], int]) -> int:
-    series = files.described(house.safe, row)
+def _export(run: Run, row: SeriesRow, wish: Wish, write: Callable[[Run, DeidentifiedSeries], int]) -> int:
+    series = files.described(run.house.safe, row)
     if wish.task is not None and failures(wish.task.series, series):
         return 0
-    return write(series)
+    return write(run, series)
 
 
 def _check(series: DeidentifiedSeries, wish: Wish) -> None:
@@ -125,14 +126,15 @@ def _check(series: DeidentifiedSeries, wish: Wish) -> None:
     files.check(series)
 
 
-def _volumes_of(house: House, series: DeidentifiedSeries, *, out: Path, wish: Wish) -> int:
+def _volumes_of(run: Run, series: DeidentifiedSeries, *, out: Path, wish: Wish) -> int:
     if not series.layouts:
         return 0
     _check(series, wish)
     named = series
     if wish.recipient:
-        renaming, source_digest = for_recipient(series, house.pseudonyms, wish.recipient)
+        renaming, source_digest = for_recipient(series, run.house.pseudonyms, wish.recipient)
         named = renamed(series, renaming, source_digest=source_digest)
+    exported.remember(run, series.patient, "volumes", out / named.patient)
     written = 0
     for number, (selected, volume) in enumerate(_volumes(series, wish), start=1):
         stem = f"{named.id}_{number}"
@@ -141,9 +143,11 @@ def _volumes_of(house: House, series: DeidentifiedSeries, *, out: Path, wish: Wi
     return written
 
 
-def _dicom_of(house: House, series: DeidentifiedSeries, *, out: Path, wish: Wish) -> int:
+def _dicom_of(run: Run, series: DeidentifiedSeries, *, out: Path, wish: Wish) -> int:
     _check(series, wish)
-    renaming, source_digest = for_recipient(series, house.pseudonyms, wish.recipient)
+    renaming, source_digest = for_recipient(series, run.house.pseudonyms, wish.recipient)
+    named = renamed(series, renaming, source_digest=source_digest)
+    exported.remember(run, series.patient, "dicom", out / named.study / named.uid)
     relabelled_series(series, renaming, out, source_digest=source_digest)
     return 1
 

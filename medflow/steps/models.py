@@ -4,7 +4,7 @@ from medflow.domain.model import Model, Stage
 from medflow.errors import ConfigurationError
 from medflow.steps.house import House
 from medflow.steps.run import opened
-from medflow.store import models
+from medflow.store import flags, models
 from medflow.store.engine import reading, writing
 from medflow.store.models import Registered
 
@@ -13,6 +13,16 @@ def listed(house: House) -> tuple[Registered, ...]:
     """Give every model version and its stage, by name and version."""
     with reading(house.engine) as connection:
         return models.models(connection)
+
+
+def flagged(house: House) -> dict[str, dict[str, int]]:
+    """Count the flags of each model by kind: patients who were merged, erased or excluded since it was trained."""
+    found: dict[str, dict[str, int]] = {}
+    with reading(house.engine) as connection:
+        for flag in flags.flags(connection):
+            kinds = found.setdefault(flag.model_id, {})
+            kinds[flag.kind] = kinds.get(flag.kind, 0) + 1
+    return found
 
 
 def promote(house: House, name: str, version: int, *, reason: str) -> Model:

@@ -18,6 +18,8 @@ class Said:
 
     prediction: Prediction
     model: Model
+    input_erased: bool = False
+    """True where nothing of the series is left here: the patient was erased, or its time ended."""
 
     @property
     def probability(self) -> float:
@@ -38,6 +40,7 @@ class Said:
             "probabilities": dict(zip(said.classes, said.probabilities, strict=True)),
             "withheld": said.withheld,
             "completeness": said.completeness,
+            "input_erased": self.input_erased,
             "series_digest": said.series_digest,
             "layout_digest": said.layout_digest,
             "input_digest": said.input_digest,
@@ -60,4 +63,5 @@ def listed(house: House, *, model: str | None = None, patient: str | None = None
     with reading(house.engine) as connection:
         registered = {item.model.id: item.model for item in models.models(connection)}
         rows = predictions.predictions(connection, model_id=chosen, patient=patient)
-    return tuple(Said(prediction=row, model=registered[row.model_id]) for row in rows)
+        erased = predictions.without_input(connection)
+    return tuple(Said(prediction=row, model=registered[row.model_id], input_erased=row.id in erased) for row in rows)

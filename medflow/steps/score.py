@@ -220,6 +220,7 @@ class _Scoring:
         with writing(house.engine) as connection:
             for series_id in wanted:
                 jobs.offer(connection, step=STEP, subject=series_id, model_digest=model.model_digest, at=house.now())
+            jobs.reopen(connection, step=STEP, model_digest=model.model_digest, subjects=wanted)
             for dead in jobs.bury(connection, step=STEP):
                 self.run.append(connection, "job-dead", dead.subject, attempts=dead.attempts)
             standing = jobs.jobs(connection, step=STEP, state="ready")

@@ -10,6 +10,7 @@ from medflow.domain.audit import START
 from medflow.errors import Reason
 from medflow.store import tables, vault_tables
 from medflow.store.triggers import triggers
+from medflow.store.views import VIEWS
 
 DIALECTS = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
 HEAD_ROW = f"INSERT INTO audit_head (id, seq, hash, signature) VALUES (1, 0, '{START}', '')"  # noqa: S608
@@ -25,7 +26,7 @@ def statements(metadata: MetaData, dialect: str) -> tuple[str, ...]:
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         made += [str(CreateIndex(index).compile(dialect=spoken)) for index in indexes]
     if metadata is tables.metadata:
-        made += [*triggers(dialect, tables.APPEND_ONLY), HEAD_ROW]
+        made += [*triggers(dialect, tables.APPEND_ONLY), *VIEWS.values(), HEAD_ROW]
     return tuple(made)
 
 

@@ -1,11 +1,15 @@
 """The safe store's side: read a series that deid wrote, and prove that it is still what was written."""
 
+import shutil
+from collections.abc import Collection, Iterator
 from hashlib import file_digest, sha256
 from pathlib import Path
 
 from medflow.domain.safe import DeidentifiedSeries, read_record
 from medflow.errors import Reason, SeriesError, StateError
 from medflow.store.series import SeriesRow
+
+RECORD = "series.json"
 
 
 def load(root: Path, row: SeriesRow) -> DeidentifiedSeries:
@@ -31,7 +35,7 @@ def described(root: Path, row: SeriesRow) -> DeidentifiedSeries:
         raise StateError(f"{row.id} was {row.state}: the safe store holds nothing of it")
     folder = root / row.folder
     try:
-        written = (folder / "series.json").read_bytes()
+        written = (folder / RECORD).read_bytes()
     except OSError:
         raise SeriesError(Reason.STORED_COPY_DIFFERS, "series.json is missing") from None
     if sha256(written).hexdigest() != row.record_digest:
@@ -51,6 +55,36 @@ def check(series: DeidentifiedSeries) -> None:
     for number, file in enumerate(series.files, 1):
         if _sha256(series.folder / file.name) != file.sha256:
             raise SeriesError(Reason.STORED_COPY_DIFFERS, f"file {number} of {len(series.files)}")
+
+
+def remove(folder: Path, *, but: Collection[str] = (), root: Path) -> int:
+    """Remove the stored copies in `folder` (of a series, or one copy) and say how many; those of `but` stay.
+
+    `but` names copies by their paths below `root`, the safe store. Folders above that are left empty go as well.
+    """
+    copies = [folder] if (folder / RECORD).is_file() else _folders(folder)
+    removed = 0
+    for copy in copies:
+        if copy.relative_to(root).as_posix() not in but:
+            shutil.rmtree(copy)
+            removed += 1
+    for above in (folder, folder.parent, folder.parent.parent):
+        if above != root and above.is_relative_to(root) and above.is_dir() and not any(above.iterdir()):
+            above.rmdir()
+    return removed
+
+
+def records(folder: Path) -> Iterator[DeidentifiedSeries]:
+    """Read what the records of the copies in `folder` (of a series, or one copy) say, as far as they can be read."""
+    for copy in (folder, *_folders(folder)):
+        try:
+            yield read_record((copy / RECORD).read_text("ascii"), copy)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a copy that was being written or removed
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
 def _sha256(path: Path) -> str | None:

@@ -1,5 +1,6 @@
 """Jobs: who works on what, by leases that the database's own clock measures."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from medflow.errors import Reason, StateError
 from medflow.store import tables
 from medflow.store.columns import DatabaseClock, insert_new
 from medflow.store.ids import find_id
+from medflow.store.runs import batches
 
 ROW = tables.job.c
 ATTEMPTS = 5
@@ -32,7 +34,7 @@ class Job:
     """Empty where the step has no model."""
     generation: int
     state: str
-    """ready -> leased -> done | refused | dead; leased -> ready where a lease is lost; cancelled."""
+    """ready -> leased -> done | refused | dead; leased -> ready where a lease is lost; cancelled -> ready if wanted."""
     reason: Reason | None
     attempts: int
     not_before: datetime | None
@@ -131,6 +133,27 @@ def bury(connection: Connection, *, step: str, attempts: int = ATTEMPTS) -> tupl
     values = {"state": "dead", "reason": Reason.UNEXPECTED_ERROR, "token": None, "lease_until": None}
     dead = update(tables.job).where(ROW.id.in_(found)).values(values).returning(tables.job)
     return tuple(map(_job, connection.execute(dead))) if found else ()
+
+
+def cancel(connection: Connection, subjects: Iterable[str]) -> tuple[Job, ...]:
+    """Call off the open jobs about some subjects; whoever works on one finds its lease lost."""
+    values = {"state": "cancelled", "token": None, "lease_until": None}
+    cancelled: list[Job] = []
+    for batch in batches(subjects):
+        still = (ROW.subject.in_(batch), ROW.state.in_(["ready", "leased"]))
+        open_jobs = update(tables.job).where(*still).values(values).returning(tables.job)
+        cancelled += map(_job, connection.execute(open_jobs))
+    return tuple(sorted(cancelled, key=lambda job: job.id))
+
+
+def reopen(connection: Connection, *, step: str, model_digest: str = "", subjects: Iterable[str]) -> int:
+    """Put up the cancelled jobs about subjects that are wanted again, and say how many."""
+    fresh = {"state": "ready", "reason": None, "attempts": 0, "not_before": None, "owner": None}
+    reopened = 0
+    for batch in batches(subjects):
+        off = (ROW.step == step, ROW.model_digest == model_digest, ROW.state == "cancelled", ROW.subject.in_(batch))
+        reopened += connection.execute(update(tables.job).where(*off).values(fresh)).rowcount
+    return reopened
 
 
 def job_row(connection: Connection, start: str) -> Job:

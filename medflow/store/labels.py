@@ -8,11 +8,13 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from medflow.domain.digests import natural_id
+from medflow.domain.safe import Pseudonym
 from medflow.domain.task import LabelRule, Level
 from medflow.store import tables
 from medflow.store.columns import insert_new
 
 ROW = tables.label.c
+NOBODY: Mapping[Pseudonym, Pseudonym] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +73,23 @@ def add_labels(connection: Connection, rows: Iterable[LabelRow], *, run_id: str,
     return Added(new=new, known=known, contradictory=tuple(contradictory))
 
 
-def labels_for(connection: Connection, rule: LabelRule) -> Labels:
+def labels_for(connection: Connection, rule: LabelRule, same: Mapping[Pseudonym, Pseudonym] = NOBODY) -> Labels:
     """Read what a task learns: of each source its latest word, unless the rule names a version.
 
     A source's latest word on a subject is the one that was imported last. Sources that disagree leave the subject
     without a value, unless the rule names one of them. Whom nobody speaks of is absent, not negative.
+    `same` leads from pseudonyms to the one that stands for the person: what is said of either is said of that one, and
+    a source that contradicts itself over the two is one that disagrees.
     """
     query = select(ROW.subject, ROW.source, ROW.value).where(ROW.name == rule.name, ROW.level == rule.level)
     if rule.source is not None:
         query = query.where(ROW.source == rule.source)
     if rule.version is not None:
         query = query.where(ROW.version == rule.version)
-    said: dict[str, dict[str, str]] = defaultdict(dict)
+    said: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for subject, source, value in connection.execute(query.order_by(ROW.at, ROW.version)):
-        said[subject][source] = value  # a later import replaces the same source's earlier word
+        person = same.get(subject, subject)
+        said[person][source, subject] = value  # a later import replaces the same source's earlier word
     agreed = {subject: set(words.values()) for subject, words in sorted(said.items())}
     return Labels(
         values={subject: values.pop() for subject, values in agreed.items() if len(values) == 1},

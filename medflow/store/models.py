@@ -1,5 +1,6 @@
 """The registry: code versions, model versions, the cohorts that they were trained on, and their stages."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +12,7 @@ from medflow.errors import StateError
 from medflow.store import tables
 from medflow.store.columns import insert, insert_new
 from medflow.store.ids import find_id
+from medflow.store.runs import batches
 
 ROW = tables.model.c
 
@@ -113,6 +115,14 @@ def examples(connection: Connection, model_id: str) -> tuple[Example, ...]:
     column = tables.example.c
     query = select(*(column[field.name] for field in fields(Example))).where(column.model_id == model_id)
     return tuple(Example(**row._asdict()) for row in connection.execute(query.order_by(column.position)))
+
+
+def examples_of(connection: Connection, series_ids: Iterable[str]) -> int:
+    """Count the examples of all models that some series are."""
+    used, found = tables.example.c, 0
+    for batch in batches(series_ids):
+        found += connection.scalar(select(func.count()).where(used.series_id.in_(batch))) or 0
+    return found
 
 
 def set_stage(connection: Connection, model_id: str, stage: Stage) -> tuple[str, ...]:

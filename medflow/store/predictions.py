@@ -1,9 +1,10 @@
 """Predictions: rows that are written once and never changed."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from medflow.domain.prediction import Prediction, Runtime
 from medflow.domain.safe import Pseudonym, SeriesUID
@@ -88,6 +89,29 @@ def predictions(  # noqa: PLR0913  (each is a filter)
         wanted.append(ROW.at >= since)
     query = select(tables.prediction).where(*wanted).order_by(ROW.at.desc(), ROW.id).limit(limit)
     return _read(connection, query)
+
+
+def counted(connection: Connection, series_ids: Iterable[str]) -> int:
+    """Count the predictions about some series."""
+    found = 0
+    for batch in batches(series_ids):
+        found += connection.scalar(select(func.count()).where(ROW.series_id.in_(batch))) or 0
+    return found
+
+
+def without_input(connection: Connection) -> frozenset[str]:
+    """Name the predictions whose input was erased: nothing of the series is left here."""
+    erased = select(tables.series.c.id).where(tables.series.c.state == "erased")
+    return frozenset(connection.scalars(select(ROW.id).where(ROW.series_id.in_(erased))))
+
+
+def input_digests(connection: Connection, series_ids: Iterable[str]) -> frozenset[str]:
+    """Name the inputs that models and cohorts made of some series."""
+    found: set[str] = set()
+    for batch in batches(series_ids):
+        for column in (ROW, tables.example.c):
+            found.update(connection.scalars(select(column.input_digest).where(column.series_id.in_(batch))))
+    return frozenset(found)
 
 
 def scored(connection: Connection, *, model_digest: str, generation: int = 0) -> frozenset[str]:

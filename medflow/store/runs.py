@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from medflow.domain.series import FileState
 from medflow.errors import IntegrityError, Reason, StateError
@@ -108,6 +108,24 @@ def save_files(connection: Connection, run_id: str, rows: Iterable[FileRow]) -> 
     for batch in batches(rows):
         written = [{**asdict(row), "first_run": run_id, "last_run": run_id} for row in batch]
         connection.execute(statement, written)
+
+
+def set_files_aside(connection: Connection, series_ids: Iterable[str], reason: Reason) -> int:
+    """Write that nothing is left here of the files of some series, and say how many that changed."""
+    changed, row = 0, tables.file.c
+    for batch in batches(series_ids):
+        theirs = (row.series_id.in_(batch), or_(row.reason.is_(None), row.reason != reason))
+        gone = update(tables.file).where(*theirs).values(state=FileState.IGNORED, reason=reason, detail="")
+        changed += connection.execute(gone).rowcount
+    return changed
+
+
+def keys_of_series(connection: Connection, series_ids: Iterable[str]) -> frozenset[str]:
+    """Name the files that some series were made of."""
+    found: set[str] = set()
+    for batch in batches(series_ids):
+        found.update(connection.scalars(select(tables.file.c.file_key).where(tables.file.c.series_id.in_(batch))))
+    return frozenset(found)
 
 
 def known_files(connection: Connection, keys: Iterable[str]) -> dict[str, FileRow]:

@@ -1,11 +1,12 @@
 """Rows of series: which were accepted, which were turned away and why, and which revision stands."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, literal, or_, select, update
 
 from medflow.domain.completeness import Completeness, Evidence, Verdict
 from medflow.domain.safe import DeidentifiedSeries, Pseudonym, SeriesUID, StudyUID
@@ -13,9 +14,26 @@ from medflow.domain.series import Modality
 from medflow.errors import Reason
 from medflow.store import tables
 from medflow.store.columns import insert
+from medflow.store.exclusions import OPTED_OUT
 from medflow.store.ids import find_id
+from medflow.store.runs import batches
 
 ROW = tables.series.c
+DESCRIBING = (
+    "record_digest",
+    "folder",
+    "site",
+    "scanner",
+    "sex",
+    "age",
+    "body_part",
+    "head",
+    "description",
+    "slice_thickness",
+    "completeness",
+    "evidence",
+)
+"""Columns that an erasure empties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +48,7 @@ class SeriesRow:
     uid: SeriesUID
     modality: Modality
     state: str
-    """accepted, withheld, refused or superseded."""
+    """accepted, withheld, refused, superseded or erased."""
     reason: Reason | None
     detail: str
     source_digest: str
@@ -70,11 +88,13 @@ def save_series(
     completeness: Completeness | None = None,
     run_id: str,
     at: datetime,
+    source: str | None = None,
 ) -> bool:
     """Write an accepted series and the verdict on its completeness; False if it was accepted before.
 
-    Older accepted revisions (same UID, other source files or another profile) become superseded by it: of one series,
-    one row stands. A row that turned the same files away becomes this one.
+    `source` names where it was taken in; without it, the run's. Older accepted revisions (same UID, other source files
+    or another profile) become superseded by it: of one series, one row stands. A row that turned the same files away
+    becomes this one.
     """
     _one_writer(connection, safe.uid)
     there = connection.scalar(select(ROW.state).where(ROW.id == safe.id).with_for_update())
@@ -85,7 +105,8 @@ def save_series(
     revision = connection.scalar(select(func.max(ROW.revision)).where(*same)) or 0
     replaced = update(tables.series).where(ROW.id.in_(older))
     connection.execute(replaced.values(state="superseded"))
-    _write(connection, _accepted(safe, completeness, revision=revision + 1, at=at), run_id)
+    values = _accepted(safe, completeness, revision=revision + 1, at=at)
+    _write(connection, values if source is None else {**values, "source": source}, run_id)
     connection.execute(replaced.values(superseded_by=safe.id))
     return True
 
@@ -149,19 +170,74 @@ def series_row(connection: Connection, start: str) -> SeriesRow:
 
 
 def accepted_series(connection: Connection, *, modality: Modality | None = None) -> tuple[SeriesRow, ...]:
-    """List the series that stand, ordered by id."""
-    wanted = [ROW.state == "accepted"]
+    """List the series that stand, ordered by id, those of patients who opted out aside."""
+    wanted: list[ColumnElement[bool]] = [ROW.state == "accepted", ~OPTED_OUT]
     if modality is not None:
         wanted.append(ROW.modality == modality)
     return _listed(connection, *wanted)
 
 
 def turned_away(connection: Connection, *, reason: Reason | None = None) -> tuple[SeriesRow, ...]:
-    """List the series that were refused or withheld, ordered by id."""
-    wanted: list[ColumnElement[bool]] = [ROW.state.in_(["refused", "withheld"])]
+    """List the series that were refused or withheld, ordered by id, those of patients who opted out aside."""
+    wanted: list[ColumnElement[bool]] = [ROW.state.in_(["refused", "withheld"]), ~OPTED_OUT]
     if reason is not None:
         wanted.append(ROW.reason == reason)
     return _listed(connection, *wanted)
+
+
+def series_of(connection: Connection, patients: Iterable[Pseudonym]) -> tuple[SeriesRow, ...]:
+    """List every row of some patients, whatever became of it, ordered by id."""
+    return _listed(connection, ROW.patient.in_(set(patients)))
+
+
+def stored_before(connection: Connection, before: datetime) -> tuple[SeriesRow, ...]:
+    """List the series that were written before a moment and of which copies are stored."""
+    return _listed(connection, ROW.folder.is_not(None), ROW.at < before)
+
+
+def replaced_before(connection: Connection, before: datetime) -> tuple[SeriesRow, ...]:
+    """List the stored series that another revision took the place of, or that were withheld, before a moment."""
+    newer = tables.series.alias("newer")
+    since = select(newer.c.at).where(newer.c.id == ROW.superseded_by).scalar_subquery()
+    gone = ROW.state.in_(["superseded", "withheld"])
+    return _listed(connection, ROW.folder.is_not(None), gone, func.coalesce(since, ROW.at) < before)
+
+
+def last_seen(connection: Connection) -> dict[Pseudonym, datetime]:
+    """Say when a series of each patient was written last."""
+    query = select(ROW.patient, func.max(ROW.at)).where(ROW.patient.is_not(None))
+    return {Pseudonym(patient): at for patient, at in connection.execute(query.group_by(ROW.patient))}
+
+
+def folders_of_others(
+    connection: Connection, uids: Iterable[SeriesUID], patients: Iterable[Pseudonym]
+) -> frozenset[str]:
+    """Name the stored copies under these UIDs that rows of other patients stand on."""
+    theirs = or_(ROW.patient.is_(None), ROW.patient.not_in(set(patients)))
+    found: set[str] = set()
+    for batch in batches(uids):
+        query = select(ROW.folder).where(ROW.uid.in_(batch), ROW.folder.is_not(None), theirs)
+        found.update(folder for folder in connection.scalars(query) if folder is not None)
+    return frozenset(found)
+
+
+def opted_out(connection: Connection) -> tuple[Pseudonym, ...]:
+    """Name the patients who opted out and of whom rows stand that were not erased."""
+    theirs = select(ROW.patient).where(ROW.state != "erased", OPTED_OUT).distinct().order_by(ROW.patient)
+    return tuple(Pseudonym(patient) for patient in connection.scalars(theirs) if patient is not None)
+
+
+def erase_series(connection: Connection, ids: Iterable[str], *, reason: Reason) -> tuple[str, ...]:
+    """Take from rows what describes a person and where copies lay; name the rows that were not erased before.
+
+    Pseudonym, UIDs and digests stay: predictions and cohorts name them.
+    """
+    erased: list[str] = []
+    for batch in batches(ids):
+        there = (ROW.id.in_(batch), or_(ROW.state != "erased", ROW.reason != reason))
+        values = {**dict.fromkeys(DESCRIBING), "state": "erased", "reason": reason, "detail": ""}
+        erased += connection.scalars(update(tables.series).where(*there).values(values).returning(ROW.id))
+    return tuple(sorted(erased))
 
 
 def revisions(connection: Connection, uid: SeriesUID) -> tuple[SeriesRow, ...]:
@@ -210,7 +286,7 @@ def _accepted(
 
 def _write(connection: Connection, values: dict[str, Any], run_id: str) -> None:
     source = select(tables.run.c.source).where(tables.run.c.id == run_id).scalar_subquery()
-    values = {**values, "run": run_id, "source": source}
+    values = {**values, "run": run_id, "source": values.get("source") or source}
     statement = insert(connection, tables.series).values(values)
     replaced = {name: statement.excluded[name] for name in values if name != "id"}
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=replaced))

@@ -45,7 +45,9 @@ def one_of(column: str, values: Words) -> CheckConstraint:
 
 
 RUN_STATES = ("open", "done", "failed")
-SERIES_STATES = ("accepted", "withheld", "refused", "superseded")
+SERIES_STATES = ("accepted", "withheld", "refused", "superseded", "erased")
+ERASURE_STATES = ("requested", "done", "forgotten")
+FLAG_KINDS = ("merged", "erased", "excluded")
 JOB_STATES = ("ready", "leased", "done", "refused", "dead", "cancelled")
 COUNTS = (
     *(f"files_{what}" for what in ("seen", "accepted", "quarantined", "ignored")),
@@ -140,10 +142,11 @@ series = Table(
     one_of("completeness", Verdict),
     one_of("modality", Modality),
     one_of("state", SERIES_STATES),
-    CheckConstraint("(state IN ('withheld', 'refused')) = (reason IS NOT NULL)", name="reason"),
+    CheckConstraint("(state IN ('withheld', 'refused', 'erased')) = (reason IS NOT NULL)", name="reason"),
+    CheckConstraint("state != 'erased' OR (folder IS NULL AND record_digest IS NULL)", name="erased"),
     CheckConstraint(
-        "state IN ('withheld', 'refused') OR (patient IS NOT NULL AND study IS NOT NULL AND series_digest IS NOT NULL"
-        " AND record_digest IS NOT NULL AND folder IS NOT NULL)",
+        "state IN ('withheld', 'refused', 'erased') OR (patient IS NOT NULL AND study IS NOT NULL"
+        " AND series_digest IS NOT NULL AND record_digest IS NOT NULL AND folder IS NOT NULL)",
         name="complete",
     ),
     Index(None, "state", "modality"),
@@ -308,6 +311,58 @@ selection = Table(
     info={REPEATABLE: True},
 )
 
+exclusion = Table(
+    "exclusion",
+    metadata,
+    Column("patient", Text, primary_key=True),
+    Column("run", Text, ForeignKey("run.id"), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("lifted", Instant),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("patient", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("run", Text, ForeignKey("run.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("patient", "run", "state", name="natural_key"),
+    one_of("state", ERASURE_STATES),
+    info={REPEATABLE: True},
+)
+
+flag = Table(
+    "flag",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("model_id", Text, ForeignKey("model.id"), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("run", Text, ForeignKey("run.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("kind", "patient", "model_id", name="natural_key"),
+    one_of("kind", FLAG_KINDS),
+    Index(None, "model_id"),
+    info={REPEATABLE: True},
+)
+
+export = Table(
+    "export",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("patient", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("run", Text, ForeignKey("run.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("kind", "patient", "place", name="natural_key"),
+    Index(None, "patient"),
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -335,5 +390,5 @@ audit_head = Table(
     CheckConstraint("id = 1", name="single"),
 )
 
-APPEND_ONLY = (audit, code_version, example, label, prediction, probability, selection)
+APPEND_ONLY = (audit, code_version, erasure, example, flag, label, prediction, probability, selection)
 """Tables whose rows are never changed or removed: triggers refuse it."""

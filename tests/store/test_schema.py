@@ -16,10 +16,11 @@ from sqlalchemy.exc import DBAPIError
 from medflow.domain.model import Example
 from medflow.domain.task import Level
 from medflow.errors import ConfigurationError
-from medflow.store import tables, vault_tables
+from medflow.store import flags, tables, vault_tables
 from medflow.store.audit import append
 from medflow.store.ddl import statements
 from medflow.store.engine import open_engine, reading, writing
+from medflow.store.erasures import Erasure, save_erasure
 from medflow.store.labels import LabelRow, add_labels
 from medflow.store.models import save_model
 from medflow.store.predictions import save_prediction
@@ -89,6 +90,7 @@ def catalog(connection: Connection) -> dict[str, Any]:
         ]
         for name in names
     }
+    shape["views"] = {name: looked.get_view_definition(name) for name in sorted(looked.get_view_names())}
     shape["triggers"] = sorted(map(tuple, connection.exec_driver_sql(TRIGGERS[connection.dialect.name])))
     return {**shape, "head": connection.exec_driver_sql("SELECT * FROM audit_head").all() if "audit" in names else []}
 
@@ -126,6 +128,8 @@ def full(engine: Engine) -> Engine:
         add_labels(connection, [row], run_id=RUN, at=NOON)
         save_prediction(connection, a_prediction(series, model))
         save_selection(connection, a_selection(series), run_id=RUN, at=NOON)
+        save_erasure(connection, Erasure(patient=series.patient, state="done", counts={"series": 1}, run=RUN, at=NOON))
+        flags.save(connection, "erased", series.patient, {taught.id: {"examples": 1}}, run_id=RUN, at=NOON)
         append(connection, an_event(), SIGNER)
     return engine
 
@@ -201,9 +205,9 @@ def test_a_database_of_another_shape_is_refused_with_advice(engine: Engine, chan
 
 
 def test_a_newer_schema_and_the_other_database_are_not_upgraded(database: Database) -> None:
-    with pytest.raises(ConfigurationError, match=r"schema \(main_0002\) .* are not one"):
+    with pytest.raises(ConfigurationError, match=r"schema \(main_0003\) .* are not one"):
         upgrade_vault(database.url)
-    with pytest.raises(ConfigurationError, match=r"schema \(vault_0001\) .* are not one"):
+    with pytest.raises(ConfigurationError, match=r"schema \(vault_0002\) .* are not one"):
         upgrade(database.vault_url)
 
 
@@ -221,11 +225,11 @@ def test_a_database_of_an_older_shape_is_refused_with_advice(
     newer = tmp_path / "newer" / "medflow_schemas"
     shutil.copytree(SCHEMAS, newer)
     later = newer / "migrations" / "main" / "versions" / "9999_later.py"
-    later.write_text("revision, down_revision = 'main_9999', 'main_0002'\ndef upgrade(): pass\n")
+    later.write_text("revision, down_revision = 'main_9999', 'main_0003'\ndef upgrade(): pass\n")
     monkeypatch.syspath_prepend(newer.parent)
     monkeypatch.delitem(sys.modules, "medflow_schemas", raising=False)
 
-    with pytest.raises(ConfigurationError, match=r"older schema \(main_0002\): run `medflow db upgrade`"):
+    with pytest.raises(ConfigurationError, match=r"older schema \(main_0003\): run `medflow db upgrade`"):
         check_current(engine)
     upgrade(engine.url.render_as_string(hide_password=False))
     check_current(engine)

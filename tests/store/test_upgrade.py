@@ -19,11 +19,22 @@ SCHEMAS = Path(__file__).parents[2] / "schemas"
 @pytest.fixture(params=["sqlite", "postgresql"])
 def first_shape(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database as main_0001 left it, with a row in every table that main_0002 changes or that names one of them."""
+    return older_shape(request, tmp_path, "0001", FIRST_ROWS)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def second_shape(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database as main_0002 left it, with a row in every table that main_0003 changes or that names one of them."""
+    return older_shape(request, tmp_path, "0002", SECOND_ROWS)
+
+
+def older_shape(request: pytest.FixtureRequest, tmp_path: Path, newest: str, rows: tuple[str, ...]) -> str:
+    """Make a database with the migrations up to one, and fill it."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     older = tmp_path / "older" / "medflow_schemas"
     shutil.copytree(SCHEMAS, older)
     for path in (older / "migrations" / "main" / "versions").glob("*.py"):
-        if path.name[:4] != "0001":
+        if path.name[:4] > newest:
             path.unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(older.parent)
@@ -32,7 +43,7 @@ def first_shape(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     sys.modules.pop("medflow_schemas", None)
     engine = open_engine(url)
     with writing(engine) as connection:
-        for statement in FIRST_ROWS:
+        for statement in rows:
             connection.exec_driver_sql(statement)
         append(connection, an_event(), SIGNER)
     engine.dispose()
@@ -61,6 +72,12 @@ FIRST_ROWS = (
     ),
     "INSERT INTO probability VALUES ('prd_1', 0, 'yes', 1.0)",
 )
+SECOND_ROWS = (
+    *(row.replace(f"{AT})", f"{AT}, 'proven')") if "prd_1', 'u'" in row else row for row in FIRST_ROWS),
+    f"INSERT INTO selection VALUES ('sel_1', 't', 's', 'c', 'every', 'ser_2', NULL, '', 1, '{{}}', 'run_1', {AT})",
+    f"INSERT INTO job VALUES ('job_1', 'score', 'ser_2', 'm', 0, 'done', NULL, 1, {'NULL, ' * 4}{AT})",
+    "UPDATE series SET completeness = 'proven', evidence = '[]' WHERE id = 'ser_2'",
+)
 
 
 def test_an_upgrade_keeps_every_row_of_the_first_shape(first_shape: str) -> None:
@@ -84,6 +101,27 @@ def test_an_upgrade_keeps_every_row_of_the_first_shape(first_shape: str) -> None
         connection.exec_driver_sql("DELETE FROM series WHERE id = 'ser_2'")
     with pytest.raises(DBAPIError, match="never changed"), writing(engine) as connection:
         connection.exec_driver_sql("DELETE FROM prediction")
+    engine.dispose()
+
+
+def test_an_upgrade_keeps_every_row_of_the_second_shape(second_shape: str) -> None:
+    names = ("series", "file", "example", "prediction", "selection", "job", "audit", "audit_head", "run", "model")
+    before = {name: rows_of(second_shape, name) for name in names}
+    assert all(before.values())
+
+    upgrade(second_shape)
+
+    assert {name: rows_of(second_shape, name) for name in names} == before
+    engine = open_engine(second_shape)
+    check_current(engine)
+    emptied = "state = 'erased', reason = 'patient-erased', folder = NULL, record_digest = NULL"
+    with writing(engine) as connection:
+        connection.exec_driver_sql(f"UPDATE series SET {emptied} WHERE id = 'ser_1'")
+    for wrong in ("state = 'erased'", "state = 'erased', reason = 'patient-erased'", "state = 'gone'"):
+        with pytest.raises(DBAPIError), writing(engine) as connection:
+            connection.exec_driver_sql(f"UPDATE series SET {wrong} WHERE id = 'ser_2'")
+    with pytest.raises(DBAPIError), writing(engine) as connection:  # of one series one row stands
+        connection.exec_driver_sql(OLD_SERIES.format("ser_5", "accepted", "NULL", 3, "NULL"))
     engine.dispose()
 
 
