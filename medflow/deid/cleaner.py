@@ -3,19 +3,33 @@
 import struct
 import zlib
 from dataclasses import dataclass, field, replace
+from functools import cache
+from io import BytesIO
 
 from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_sequence
 
-from medflow.deid.codes import CODE_VALUE, MEANING, SCHEME, is_about_the_code, known_meaning
+from medflow.deid.codes import CODE_VALUE, MEANING, SCHEME, known_meaning
 from medflow.deid.encode import Clean, Items, text_element
+from medflow.deid.fates import (
+    OPTIONAL,
+    PIXELS,
+    forced,
+    letter_of,
+    need_of,
+    otherwise,
+    private_treatment,
+    treatment_of,
+)
 from medflow.deid.original import (
     CHARACTER_SET,
     NUMBER_FORMATS,
     TEXT_VRS,
     Original,
     encodings_of,
+    hides_text,
     is_empty,
     numbers_of,
     packed,
@@ -25,22 +39,29 @@ from medflow.deid.original import (
     text_of,
     texts_of,
 )
+from medflow.deid.own import is_own_binary, is_own_number
+from medflow.deid.palette import colours_of
 from medflow.deid.profile import Action, Profile, Treatment
 from medflow.deid.pseudonyms import Pseudonyms
-from medflow.deid.rules import fitted, text_rule, words
+from medflow.deid.report import CONTENT, TEMPLATE, content, template
+from medflow.deid.rules import fitted, text_rule
 from medflow.deid.values import (
+    are_pointers,
     dummy,
+    is_counted,
     is_decimal,
     is_integer,
+    is_measured,
+    is_measured_by_vendor,
     is_registered_uid,
     is_time,
     shifted_date,
     shifted_date_time,
 )
-from medflow.deid.vocabulary import NOBODY, Words
+from medflow.deid.vocabulary import NOBODY, Allowed, Words
 
-NEVER = frozenset({0x0000, 0x0002, 0x0400, 0xFFFA, 0xFFFC})
-"""Groups that no cleaned data set has: commands, file meta, encrypted values and signatures, trailing padding."""
+NUMERIC = {"number": is_measured, "count": is_counted, "private": is_measured_by_vendor}
+"""Rules of measured numbers; of counts, doses and durations that may be large; and of what vendors measure."""
 ONE_ITEM_PER_FRAME = frozenset({"PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"})
 DAMAGE = (
     ArithmeticError,
@@ -57,47 +78,14 @@ DAMAGE = (
     zlib.error,
 )
 """What pydicom raises over a damaged element or file."""
-PIXELS = 0x7FE00000
-UNKNOWN = Treatment(action=Action.REMOVE, rule="", source="no rule keeps it")
-MAPPED = Treatment(action=Action.UID, rule="", source="a UID without a row is mapped")
-DATED = Treatment(action=Action.SHIFT, rule="", source="a date or time without a row is one")
-COMPOSITE = {
-    Action.REMOVE: "XXX",
-    Action.EMPTY: "ZZZ",
-    Action.DUMMY: "DDD",
-    Action.REMOVE_OR_EMPTY: "ZZX",
-    Action.REMOVE_OR_DUMMY: "DDX",
-    Action.EMPTY_OR_DUMMY: "DZZ",
-    Action.REMOVE_EMPTY_OR_DUMMY: "DZX",
-}
-"""What a basic action means for an attribute that is required, possibly empty, or optional (PS3.15 Table E.1-1a)."""
-SOP_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2": "c",
-    "1.2.840.10008.5.1.4.1.1.2.1": "C",
-    "1.2.840.10008.5.1.4.1.1.2.2": "L",
-    "1.2.840.10008.5.1.4.1.1.4": "m",
-    "1.2.840.10008.5.1.4.1.1.4.1": "M",
-    "1.2.840.10008.5.1.4.1.1.4.3": "M",
-    "1.2.840.10008.5.1.4.1.1.4.4": "L",
-    "1.2.840.10008.5.1.4.1.1.128": "p",
-    "1.2.840.10008.5.1.4.1.1.130": "P",
-    "1.2.840.10008.5.1.4.1.1.128.1": "L",
-    "1.2.840.10008.5.1.4.1.1.1": "r",
-    "1.2.840.10008.5.1.4.1.1.1.1": "d",
-    "1.2.840.10008.5.1.4.1.1.1.1.1": "d",
-    "1.2.840.10008.5.1.4.1.1.1.2": "g",
-    "1.2.840.10008.5.1.4.1.1.1.2.1": "g",
-    "1.2.840.10008.5.1.4.1.1.77.1.5.1": "o",
-    "1.2.840.10008.5.1.4.1.1.77.1.5.2": "o",
-    "1.2.840.10008.5.1.4.1.1.77.1.5.5": "w",
-    "1.2.840.10008.5.1.4.1.1.77.1.5.6": "w",
-}
-"""SOP class -> the letter of its IOD in `tables/types.tsv`."""
+FIRST_VR = slice(12, 14)
+"""Where the VR of its first element stands in a sequence in explicit VR: after the tags and lengths of item and tag."""
+EXPLICIT_VR = frozenset({*TEXT_VRS, *NUMBER_FORMATS, "AT", "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaner:
-    """Cleans the elements of one patient's objects; what differs between objects is in the last four fields."""
+    """Cleans the elements of one patient's objects; what differs between objects is in the last fields."""
 
     profile: Profile
     pseudonyms: Pseudonyms = field(repr=False)
@@ -107,6 +95,8 @@ class Cleaner:
     identity: Words = field(default=NOBODY, repr=False)
     """Words of the object's own names and numbers."""
     signed: bool = False
+    codes: bool = False
+    """Codes that no dictionary has stay as they are written, in sequences that an option keeps."""
 
     @property
     def context(self) -> tuple[object, ...]:
@@ -132,7 +122,7 @@ class Cleaner:
 
     def element(self, dataset: Dataset, tag: int, path: str) -> Clean | None:
         """Clean one element of `dataset`; None where nothing of it stays."""
-        if _never_stays(tag):
+        if forced(tag) is not None:
             return None
         original: Original = dataset.get_item(tag)
         if tag >> 16 & 1:
@@ -144,13 +134,17 @@ class Cleaner:
         vr = public_vr(tag, original.VR, signed=self.signed)
         if vr is None:
             return None
-        keyword = keyword_for_tag(tag)
+        keyword = keyword_of(tag)
         where = f"{path}.{keyword}" if path else keyword
-        treatment = self.profile.treatments.get(tag) or _by_vr(vr)
+        treatment = treatment_of(self.profile, tag, vr)
+        if tag == CONTENT:
+            return content(self, dataset) if treatment.action is Action.RECURSE and not path else None
         if vr == "SQ":
-            return self.sequence(dataset, tag, treatment.action, where)
-        if treatment.action in COMPOSITE:
-            return self.basic(original, tag, vr, COMPOSITE[treatment.action][self.need(where) - 1])
+            cleaned = self.sequence(dataset, tag, treatment, where)
+            return template(cleaned) if tag == TEMPLATE else cleaned
+        letter = letter_of(treatment.action, self.need(where))
+        if letter:
+            return self.basic(original, tag, vr, letter)
         if is_empty(original, vr):
             return Clean(tag=tag, vr=vr, value=b"")
         return self.value(original, tag, vr, treatment) or self.nothing(tag, vr, where)
@@ -159,11 +153,18 @@ class Cleaner:
         """Clean a value that may stay if it passes its rule; None where it does not."""
         if vr in TEXT_VRS:
             values = self.texts(original, vr, treatment) if _is_text(original) else []
-            return text_element(tag, vr, *values) if any(values) else None
+            coding = "utf-8" if treatment.rule == "whole" else "ascii"
+            return Clean(tag=tag, vr=vr, value="\\".join(values).encode(coding)) if any(values) else None
         if treatment.rule == "lut":
             table = table_of(original)
             return None if table is None else Clean(tag=tag, vr="OW", value=table)  # US has no room for 65536 entries
-        value = pointers_of(original) if vr == "AT" else self.numbers(original, vr)
+        if treatment.rule == "palette":
+            colours = colours_of(original)
+            return None if colours is None else Clean(tag=tag, vr="OW", value=colours)
+        if vr == "AT":
+            pointers = pointers_of(original)
+            return Clean(tag=tag, vr=vr, value=pointers) if pointers and are_pointers(pointers) else None
+        value = self.numbers(original, vr, treatment)
         return None if value is None else Clean(tag=tag, vr=vr, value=value)
 
     def basic(self, original: Original, tag: int, vr: str, letter: str) -> Clean | None:
@@ -181,50 +182,52 @@ class Cleaner:
             case Action.UID:
                 return [self.uid(value) for value in values if value]
             case Action.SHIFT:
-                return self.dates(values, vr)
-            case Action.WORDS:
-                return [fitted(vr, value) for value in words(values, self.identity)]
-            case _ if treatment.rule == "number":
-                return values if all(not value or self.is_number(value, vr) for value in values) else []
+                return dates(values, vr, self.days)
+            case Action.DATE:
+                return dates(values, vr, 0)
+            case _ if treatment.rule in NUMERIC:
+                return values if self.are_numbers(values, vr, treatment.rule) else []
             case _:
-                return [fitted(vr, value) for value in text_rule(treatment.rule)(values, self.identity)]
+                allowed = Allowed(own=self.identity, extra=self.profile.words)
+                return [fitted(vr, value) for value in text_rule(treatment.rule)(values, allowed)]
 
-    def is_number(self, value: str, vr: str) -> bool:
-        """Say whether a text is a number of its VR, and none of the patient's own."""
-        return value not in self.identity and (is_integer if vr == "IS" else is_decimal)(value)
-
-    def dates(self, values: list[str], vr: str) -> list[str]:
-        """Shift dates and keep times of day; all values must be what their VR says."""
-        if vr == "TM":
-            return values if all(map(is_time, values)) else []
-        move = shifted_date if vr == "DA" else shifted_date_time
-        moved = [move(value, self.days) for value in values]
-        return [value for value in moved if value is not None] if None not in moved else []
+    def are_numbers(self, values: list[str], vr: str, rule: str) -> bool:
+        """Say whether texts are numbers of their VR that were measured or counted, and none of the patient's own."""
+        is_one = is_integer if vr == "IS" else is_decimal
+        numbers = [value for value in values if value]
+        if not all(map(is_one, numbers)) or is_own_number(numbers, self.identity):
+            return False
+        return all(NUMERIC[rule](float(number)) for number in numbers)
 
     def uid(self, original: str) -> str:
         """Map a UID; those that the standard registered stay."""
         return original if is_registered_uid(original) else self.pseudonyms.uid(original)
 
-    def numbers(self, original: Original, vr: str) -> bytes | None:
+    def numbers(self, original: Original, vr: str, treatment: Treatment) -> bytes | None:
         """Give binary numbers, written as the dictionary's VR; None for anything else."""
-        if vr not in NUMBER_FORMATS or (original.VR not in NUMBER_FORMATS and original.VR not in {"UN", None}):
+        if treatment.rule not in NUMERIC or vr not in NUMBER_FORMATS:
+            return None
+        if original.VR not in NUMBER_FORMATS and original.VR not in {"UN", None}:
             return None
         found = numbers_of(original, vr)
-        return None if found is None else packed(vr, found)
+        if found is None or hides_text(original.value) or is_own_binary(found, self.identity):
+            return None
+        return packed(vr, found) if all(map(NUMERIC[treatment.rule], found)) else None
 
-    def sequence(self, dataset: Dataset, tag: int, action: Action, where: str) -> Clean | None:
+    def sequence(self, dataset: Dataset, tag: int, treatment: Treatment, where: str) -> Clean | None:
         """Clean the items of a sequence in turn. A dummy sequence is the cleaned one: its own attributes have rules."""
         need = self.need(where)
-        letter = COMPOSITE[action][need - 1] if action in COMPOSITE else ""
+        letter = letter_of(treatment.action, need)
         if letter == "X":
             return None
         if letter == "Z":
             return Clean(tag=tag, vr="SQ", value=())
         read = _sequence(dataset, tag)
-        cleaned = tuple(self.items(item, where) for item in read)
-        if keyword_for_tag(tag) not in ONE_ITEM_PER_FRAME:
+        cleaner = replace(self, codes=True) if treatment.rule == "codes" else self
+        cleaned = tuple(cleaner.items(item, where) for item in read)
+        if keyword_of(tag) not in ONE_ITEM_PER_FRAME:
             cleaned = tuple(items for items, item in zip(cleaned, read, strict=True) if items or len(item) == 0)
-        if not cleaned and need == 3 and read:  # noqa: PLR2004
+        if not cleaned and need == OPTIONAL and read:
             return None
         return Clean(tag=tag, vr="SQ", value=cleaned)
 
@@ -237,7 +240,7 @@ class Cleaner:
         vr = self.profile.safe_private.get((creator, group, tag & 0xFF))
         if vr is None or is_empty(original, vr):
             return None
-        return self.value(original, tag, vr, PRIVATE.get(vr, PRIVATE_WORDS))
+        return self.value(original, tag, vr, private_treatment(self.profile, vr))
 
     def creators(self, dataset: Dataset, blocks: set[int]) -> list[Clean]:
         """Reserve the blocks of the private elements that stay; a block is its tags without their last byte."""
@@ -248,53 +251,36 @@ class Cleaner:
         """Rebuild the coded entry of an item from the dictionary; nothing where the code is not in it."""
         value, scheme = (text_of(dataset.get_item(tag), self.encodings) for tag in (CODE_VALUE, SCHEME))
         meaning = known_meaning(value, scheme)
-        if meaning is None:
-            return []
-        return [
-            text_element(CODE_VALUE, "SH", value),
-            text_element(SCHEME, "SH", scheme),
-            text_element(MEANING, "LO", meaning),
-        ]
+        if meaning is not None:
+            found = {CODE_VALUE: value, SCHEME: scheme, MEANING: meaning}
+        elif self.codes and value:
+            found = {CODE_VALUE: value, SCHEME: scheme, MEANING: text_of(dataset.get_item(MEANING), self.encodings)}
+            found = found if text_rule("codes")(list(found.values()), Allowed(own=self.identity)) else {}
+        else:
+            found = {}
+        vrs = {tag: "LO" if tag == MEANING else "SH" for tag in found}
+        return [Clean(tag=tag, vr=vr, value=fitted(vr, found[tag]).encode("utf-8")) for tag, vr in vrs.items()]
 
     def need(self, where: str) -> int:
-        """Say whether the IOD requires the attribute at `where`: 1 with a value, 2 possibly empty, 3 not at all."""
-        required, possibly_empty = self.profile.types.get(where, ("", ""))
-        if self.iod and self.iod in required:
-            return 1
-        return 2 if self.iod and self.iod in possibly_empty else 3
+        """Say whether the object's IOD requires the attribute at `where`."""
+        return need_of(self.profile, self.iod, where)
 
     def nothing(self, tag: int, vr: str, where: str) -> Clean | None:
-        """Leave of a value what the IOD needs: a dummy, an empty value, or nothing.
-
-        A number that was never measured is worse than none: numbers get no dummy.
-        """
-        need = self.need(where)
-        if need == 1 and vr in TEXT_VRS - {"DS", "IS"}:
-            return Clean(tag=tag, vr=vr, value=dummy(vr))
-        return Clean(tag=tag, vr=vr, value=b"") if need == 2 else None  # noqa: PLR2004
+        """Leave of a value that may not stay what the IOD needs: a dummy, an empty value, or nothing."""
+        letter = otherwise(vr, self.need(where))
+        return None if letter == "X" else Clean(tag=tag, vr=vr, value=dummy(vr) if letter == "D" else b"")
 
 
-PRIVATE_WORDS = Treatment(action=Action.RULE, rule="words", source="E.3.10-1")
-PRIVATE = {
-    "DS": Treatment(action=Action.RULE, rule="number", source="E.3.10-1"),
-    "IS": Treatment(action=Action.RULE, rule="number", source="E.3.10-1"),
-    "CS": Treatment(action=Action.RULE, rule="terms", source="E.3.10-1"),
-    "UI": MAPPED,
-}
+keyword_of = cache(keyword_for_tag)
 
 
-def _by_vr(vr: str) -> Treatment:
-    """Treat what has no row: dates are shifted, UIDs mapped, all else is removed."""
-    if vr == "UI":
-        return MAPPED
-    return DATED if vr in {"DA", "TM", "DT"} else UNKNOWN
-
-
-def _never_stays(tag: int) -> bool:
-    """Say whether a tag goes whatever it holds: group lengths, curves and overlays, and what is written afresh."""
-    group, number = tag >> 16, tag & 0xFFFF
-    repeats = 0x5000 <= group <= 0x50FF or 0x6000 <= group <= 0x60FF  # noqa: PLR2004
-    return repeats or number == 0 or group in NEVER or tag == CHARACTER_SET or is_about_the_code(tag)
+def dates(values: list[str], vr: str, days: int) -> list[str]:
+    """Shift dates by `days` and keep times of day; all values must be what their VR says."""
+    if vr == "TM":
+        return values if all(map(is_time, values)) else []
+    move = shifted_date if vr == "DA" else shifted_date_time
+    moved = [move(value, days) for value in values]
+    return [value for value in moved if value is not None] if None not in moved else []
 
 
 def _is_text(original: Original) -> bool:
@@ -303,8 +289,16 @@ def _is_text(original: Original) -> bool:
 
 
 def _sequence(dataset: Dataset, tag: int) -> list[Dataset]:
-    """Read the items of a sequence; none where it is damaged or no sequence."""
+    """Read the items of a sequence; none where it is damaged or no sequence.
+
+    One that stands under UN is written in implicit VR (PS3.5 6.2.2), and by some writers in explicit VR.
+    """
+    original = dataset.get_item(tag)
     try:
+        if original.VR == "UN" and isinstance(original.value, bytes):
+            content = original.value
+            implicit = content[FIRST_VR].decode("latin-1") not in EXPLICIT_VR
+            return list(read_sequence(BytesIO(content), implicit, True, len(content), "iso8859"))  # noqa: FBT003
         element = dataset[tag]
         return list(element.value) if element.VR == "SQ" and element.value else []
     except DAMAGE:

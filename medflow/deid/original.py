@@ -1,5 +1,6 @@
 """An element as it was read: its texts, its numbers, and what VR it really has."""
 
+import re
 import struct
 from collections.abc import Sequence
 from itertools import pairwise
@@ -19,6 +20,7 @@ TEXT_VRS = frozenset(
 )
 WHOLE_TEXT_VRS = frozenset(["ST", "LT", "UT", "UR"])
 CHARACTER_SET = 0x00080005
+LETTERS = re.compile(rb"[A-Za-z0-9^]{8}|(?:[A-Za-z0-9]\0){4}|(?:\0[A-Za-z0-9]){4}")
 NUMBER_FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 AMBIGUOUS = {
     "US or SS": ("US", "SS"),
@@ -112,6 +114,15 @@ def spells(value: bytes) -> bool:
     """
     text = value.strip(b" \0")
     return len(text) >= 6 and text.isascii() and all(chr(each).isalnum() or each in b"^ .-,_" for each in text)  # noqa: PLR2004
+
+
+def hides_text(value: object) -> bool:
+    """Say whether eight letters in a row, or four of UTF-16, stand among the bytes of binary numbers.
+
+    >>> hides_text(bytes(4) + b"DOEJOHNX"), hides_text("MEYER".encode("utf-16-le")), hides_text(bytes(16))
+    (True, True, False)
+    """
+    return isinstance(value, bytes) and LETTERS.search(value) is not None
 
 
 def packed(vr: str, numbers: Sequence[float]) -> bytes | None:

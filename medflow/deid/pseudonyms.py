@@ -18,7 +18,7 @@ from medflow.domain.safe import Pseudonym
 from medflow.errors import ConfigurationError
 
 LEAST_DAYS = 366
-PURPOSES = ("patient", "uid", "days", "code", "source", "recipient")
+PURPOSES = ("patient", "uid", "days", "code", "source", "recipient", "fingerprint")
 DAYS = 3285
 PLACEHOLDERS = frozenset(
     [
@@ -125,9 +125,13 @@ class Pseudonyms:
         """Name a file of a source in rows and logs: 32 hex digits."""
         return self._mac("source", ["file", source, _exact(relative), _exact(member)]).hex()[:32]
 
-    def source_digest(self, sha256s: Iterable[str]) -> str:
-        """Name the original files of a series, whatever their order: 64 hex digits."""
-        return self.recoded_digest(self._mac("source", ["series", sorted(sha256s)]).hex())
+    def source_digest(self, sha256s: Iterable[str], *, merged_into: Pseudonym | None = None) -> str:
+        """Name the original files of a series, whatever their order: 64 hex digits.
+
+        Files of a patient whose record was `merged_into` another's have another name, for they become other files.
+        """
+        own = self._mac("source", ["series", sorted(sha256s)]).hex()
+        return self.recoded_digest(own if merged_into is None else self.merged_digest(own, merged_into))
 
     def recoded_digest(self, digest: str) -> str:
         """Give what the recipient sees in place of a keyed digest of the house; the same where there is none."""
@@ -136,6 +140,11 @@ class Pseudonyms:
     def merged_digest(self, source_digest: str, patient: Pseudonym) -> str:
         """Name the same files taken in again as another patient's, because two records were merged."""
         return self._mac("source", ["merged", source_digest, patient]).hex()
+
+    @property
+    def fingerprint(self) -> str:
+        """Tell this key from others: 64 hex digits that help nobody to guess it."""
+        return self._mac("fingerprint", "pseudonym key").hex()
 
     def _own(self, patient_id: str, issuer: str) -> Pseudonym | None:
         """Give the pseudonym that an ID has by itself."""

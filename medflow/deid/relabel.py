@@ -44,7 +44,7 @@ class Renaming:
 
     patient: Pseudonym
     days: int = field(repr=False)
-    """By which its dates move, on top of the shift that they have."""
+    """By which its dates move, on top of the shift that they have; those that a profile kept as they were stay."""
     uid: Callable[[str], str] = str
     """UID -> UID; without one they stay."""
     code: Callable[[str], str] = str
@@ -101,6 +101,8 @@ def relabelled(content: bytes, renaming: Renaming) -> bytes:
         with hushed():
             dataset = dcmread(stream, stop_before_pixels=True)
             pixels = content[stream.tell() :]
+            if dataset.get("LongitudinalTemporalInformationModified") != "MODIFIED":
+                renaming = replace(renaming, days=0)  # dates that were kept or removed have no shift to change
             meta = _items(dataset.file_meta, renaming)[1:]
             body = encoded(_items(dataset, renaming), implicit=_is_implicit(dataset))
     except DAMAGE:

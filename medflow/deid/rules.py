@@ -2,58 +2,77 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from pydicom._private_dict import private_dictionaries
 
+from medflow.deid.own import names_somebody
 from medflow.deid.values import cleaned_age, is_registered_class
-from medflow.deid.vocabulary import MODEL, NOTHING, VERSION, Words, allowed_words, is_term
+from medflow.deid.vocabulary import MODEL, VERSION, Allowed, allowed_words, is_spelled, is_term
 
-TextRule = Callable[[Sequence[str], Words], list[str]]
-"""(values, words of this data set's identity) -> values that may stay; an empty list where none may."""
+TextRule = Callable[[Sequence[str], Allowed], list[str]]
+"""(values, what they may say in this data set) -> values that may stay; an empty list where none may."""
 
-LONGEST = {"CS": 16, "LO": 64, "SH": 16}
+LONGEST = {"AE": 16, "CS": 16, "LO": 64, "SH": 16}
 """Characters that a value may have (PS3.5 6.2); a longer one is cut at a word."""
 
 
-def words(values: Sequence[str], identity: Words, also: re.Pattern[str] = NOTHING) -> list[str]:
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""What no text holds (PS3.5 6.1.3), but bytes that are none."""
+INDEX = re.compile(r"\d{1,4}", re.ASCII)
+
+
+def words(values: Sequence[str], allowed: Allowed) -> list[str]:
     """Keep the allowed words of each value, and the values that still say something."""
-    return [kept for kept in (allowed_words(value, identity, also) for value in values) if kept]
+    return [kept for kept in (allowed_words(value, allowed) for value in values) if kept]
 
 
-def _models(values: Sequence[str], identity: Words) -> list[str]:
-    return words(values, identity, MODEL)
+def _models(values: Sequence[str], allowed: Allowed) -> list[str]:
+    return words(values, replace(allowed, also=MODEL))
 
 
-def _versions(values: Sequence[str], identity: Words) -> list[str]:
-    return words(values, identity, VERSION)
+def _versions(values: Sequence[str], allowed: Allowed) -> list[str]:
+    return words(values, replace(allowed, also=VERSION))
 
 
-def _terms(values: Sequence[str], _: Words) -> list[str]:
-    return [value for value in values if len(value) <= LONGEST["CS"] and is_term(value)]
+def _terms(values: Sequence[str], allowed: Allowed) -> list[str]:
+    if is_spelled("\\".join(values)):
+        return []
+    return [value for value in values if len(value) <= LONGEST["CS"] and is_term(value, allowed.extra)]
 
 
-def _image_type(values: Sequence[str], _: Words) -> list[str]:
+def _image_type(values: Sequence[str], allowed: Allowed) -> list[str]:
     """Keep the place of each value, since the place is its meaning (PS3.3 C.7.6.1.1.2): OTHER where one must go."""
-    return [value if not value or is_term(value) else "OTHER" for value in values]
+    return [value if not value or is_term(value, allowed.extra) else "OTHER" for value in values]
 
 
-def _age(values: Sequence[str], _: Words) -> list[str]:
+def _whole(values: Sequence[str], allowed: Allowed) -> list[str]:
+    """Keep what is written, whole, unless one of the values names somebody of this data set, or is no text."""
+    strange = any(CONTROL.search(value) or names_somebody(value, allowed.own) for value in values)
+    return [] if strange else list(values)
+
+
+def _age(values: Sequence[str], _: Allowed) -> list[str]:
     return [age for age in map(cleaned_age, values) if age is not None][:1]
 
 
-def _creator(values: Sequence[str], _: Words) -> list[str]:
+def _creator(values: Sequence[str], _: Allowed) -> list[str]:
     return [value for value in values if value in private_dictionaries]
 
 
-def _class(values: Sequence[str], _: Words) -> list[str]:
+def _class(values: Sequence[str], _: Allowed) -> list[str]:
     return [value for value in values if is_registered_class(value)]
+
+
+def _index(values: Sequence[str], allowed: Allowed) -> list[str]:
+    return [value for value in values if INDEX.fullmatch(value) and value not in allowed.own]
 
 
 def _matching(pattern: str) -> TextRule:
     compiled = re.compile(pattern, re.ASCII)
 
-    def rule(values: Sequence[str], _: Words) -> list[str]:
+    def rule(values: Sequence[str], _: Allowed) -> list[str]:
         return list(values) if all(compiled.fullmatch(value) for value in values) else []
 
     return rule
@@ -68,8 +87,12 @@ RULES: Mapping[str, TextRule] = {
     "age": _age,
     "creator": _creator,
     "class": _class,
-    "index": _matching(r"\d{1,4}"),
+    "index": _index,
+    "template": _matching(r"\d{1,5}"),
     "offset": _matching(r"[-+]\d{4}"),
+    "whole": _whole,
+    "codes": _whole,
+    "uid": _matching(r"[0-9.]{1,64}"),
     "orientation": _matching(r"[APLRHF]{1,3}|"),
 }
 

@@ -1,19 +1,28 @@
 """What a value must be to stay: numbers that parse, dates that exist, ages, enumerations."""
 
 import re
+import struct
 from datetime import date, timedelta
 
+from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 
-DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?")
+DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
 LONGEST_DECIMAL = 32
 """DS has at most 16 characters (PS3.5 6.2); scanners write longer ones, which still are numbers."""
-INTEGER = re.compile(r"[-+]?\d{1,10}")
-TIME = re.compile(r"([01]\d|2[0-3])(:?[0-5]\d(:?([0-5]\d|60)(\.\d{1,6})?)?)?")
-DATE_TIME = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?([-+]\d{4})?")
-OLD_DATE = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})")
+LEAST = 1e-30
+"""Smaller ones but 0 are letters that were written where a number belongs."""
+MOST = 10_000_000
+"""What a measured number stays below, unless its attribute counts things (rule "count")."""
+FIRST_DAY, LAST_DAY = 19000101, 20991231
+GE_BIAS, MOST_B = 1e9, 1e5
+"""What GE adds to b-values (0043,1039), and what they stay below."""
+INTEGER = re.compile(r"[-+]?\d{1,10}", re.ASCII)
+TIME = re.compile(r"([01]\d|2[0-3])(:?[0-5]\d(:?([0-5]\d|60)(\.\d{1,6})?)?)?", re.ASCII)
+DATE_TIME = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?([-+]\d{4})?", re.ASCII)
+OLD_DATE = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})", re.ASCII)
 """How ACR-NEMA wrote dates."""
-AGE = re.compile(r"(\d{1,3})([DWMY])", re.IGNORECASE)
+AGE = re.compile(r"(\d{1,3})([DWMY])", re.ASCII | re.IGNORECASE)
 OLDEST = 89
 DAYS_OF = {"D": 1.0, "W": 7.0, "M": 30.436875, "Y": 365.2425}
 DUMMIES = {
@@ -26,6 +35,8 @@ DUMMIES = {
     "TM": b"000000",
     "UR": b"urn:removed",
     "UI": b"2.25.0",
+    **dict.fromkeys(("US", "SS"), bytes(2)),
+    **dict.fromkeys(("AT", "FL", "OF", "OL", "SL", "UL"), bytes(4)),
 }
 
 
@@ -39,6 +50,33 @@ def dummy(vr: str) -> bytes:
 def is_decimal(text: str) -> bool:
     """Say whether `text` is a DS value."""
     return len(text) <= LONGEST_DECIMAL and DECIMAL.fullmatch(text) is not None
+
+
+def is_measured(number: float) -> bool:
+    """Say whether a number may be a measured one: of 8 digits and more are dates, telephones and file numbers.
+
+    >>> is_measured(-1024), is_measured(20240229), is_measured(float("nan"))
+    (True, False, False)
+    """
+    return LEAST < abs(number) < MOST or number == 0
+
+
+def is_counted(number: float) -> bool:
+    """Say whether a number may be a count, a dose or a duration: of any size, but no day as one writes it in digits.
+
+    >>> is_counted(250_000_000.0), is_counted(20240229), is_counted(20249999)
+    (True, False, True)
+    """
+    return not FIRST_DAY <= number <= LAST_DAY or shifted_date(f"{number:.0f}", 0) is None
+
+
+def is_measured_by_vendor(number: float) -> bool:
+    """Say whether a number may be a measured one, or a b-value as GE writes it: a thousand million more than it is.
+
+    >>> is_measured_by_vendor(1_000_000_800), is_measured_by_vendor(20240229)
+    (True, False)
+    """
+    return is_measured(number) or 0 <= number - GE_BIAS < MOST_B
 
 
 def is_integer(text: str) -> bool:
@@ -98,6 +136,19 @@ def cleaned_age(text: str) -> str | None:
     count, unit = int(parts[1]), parts[2].upper()
     years = count if unit == "Y" else int(count * DAYS_OF[unit] / DAYS_OF["Y"] + 1e-9)
     return "090Y" if years > OLDEST else f"{count:03d}{unit}"
+
+
+def are_pointers(value: bytes) -> bool:
+    """Say whether little endian AT values are tags of the dictionary, or private ones that spell nothing."""
+    halves = list(struct.iter_unpack("<HH", value))
+    return all(
+        group << 16 | number in DicomDictionary or _is_private_pointer(group, number) for group, number in halves
+    )
+
+
+def _is_private_pointer(group: int, number: int) -> bool:
+    spells = struct.pack("<HH", group, number).isalnum()
+    return group % 2 == 1 and group > 0x08 and number >= 0x1000 and not spells  # noqa: PLR2004  (PS3.5 7.8.1)
 
 
 def is_registered_uid(uid: str) -> bool:

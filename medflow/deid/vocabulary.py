@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from medflow.deid.profile import lines
+from medflow.deid.packaged import lines
 
 Words = frozenset[str]
 NOBODY: Words = frozenset()
@@ -36,10 +36,13 @@ SHORT = re.compile(
     re.VERBOSE,
 )
 VERSION = re.compile(r"(V[A-E]|XA|E|D|R|V|DM|HL)\d{1,2}[A-Z]?\d?|\d{1,2}\.\d{1,2}", re.ASCII)
-MODEL = re.compile(r"\d{1,3}|(CT|MR|UCT|UMR|PET|PQ|MX|XR)\d{2,4}[A-Z]?|[A-Z]{3,}\d{1,2}")
+MODEL = re.compile(r"\d{1,3}|(CT|MR|UCT|UMR|PET|PQ|MX|XR)\d{2,4}[A-Z]?", re.ASCII)
 FOREIGN = "\x7f"
 """Stands in a folded text for a character that ASCII has no form for; no word with one may stay."""
 BETWEEN = re.compile(r"[^0-9A-Za-z.\-*%'\x7f]+")
+SPELLED = re.compile(r"(?<![0-9A-Za-z])[0-9A-Za-z]([^0-9A-Za-z]+[0-9A-Za-z]){3}(?![0-9A-Za-z])")
+"""Four letters or digits one by one: a name that is spelled."""
+LETTER = re.compile(r"[A-Za-z]")
 CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+(?:\.\d+)?[a-zA-Z]*")
 
 
@@ -69,41 +72,81 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(words=terms - sections["term"], terms=terms, head=frozenset(sections["head"]))
 
 
-def allowed_words(text: str, identity: Words = NOBODY, also: re.Pattern[str] = NOTHING) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What one text may say beside the vocabulary, and what it must not say."""
+
+    own: Words = NOBODY
+    """Words of this data set's own names and numbers: they go even where they are allowed elsewhere (a patient may be
+    called Bone)."""
+    extra: Words = NOBODY
+    """Words that the profile allows."""
+    also: re.Pattern[str] = NOTHING
+    """Tokens that may stay in this kind of text."""
+
+    def __contains__(self, token: str) -> bool:
+        word = token.upper()
+        if word in self.own or not token:
+            return False
+        if word in vocabulary().words or word in self.extra or SHORT.fullmatch(word):
+            return True
+        return self.also.fullmatch(word) is not None
+
+
+NOTHING_ELSE = Allowed()
+
+
+def allowed_words(text: str, allowed: Allowed = NOTHING_ELSE) -> str:
     """Keep what may stay of a description: all of it as it is written, or its allowed words in their order.
 
-    `identity` holds the words of this data set's own names and numbers: they go even where they are allowed words
-    elsewhere (a patient may be called Bone). Tokens that match `also` may stay, and single letters only in a text that
-    stays as a whole.
+    Single letters and bare numbers stay only in a text that stays as a whole: one that spells nothing letter by
+    letter, and holds no more than one bare number.
 
     >>> allowed_words("AX T1 FLAIR 5mm"), allowed_words("AX T1 Jane Meyer, 12.03.1950, 94 J")
     ('AX T1 FLAIR 5mm', 'AX T1')
     """
     plain = folded(text)
     kept: list[str] = []
-    whole = True
+    bare: list[str] = []
     chunks = [chunk for chunk in BETWEEN.split(plain) if chunk.strip(".-*%'")]
+    whole = not is_spelled(plain)
     for place, chunk in enumerate(chunks):
         following = chunks[place + 1].upper() if place + 1 < len(chunks) else ""
-        if NUMBER.fullmatch(chunk) and following in UNITS:
+        if NUMBER.fullmatch(chunk) and following in UNITS and chunk not in allowed.own:
             kept.append(chunk)
             continue
-        pieces, complete = _pieces(chunk, identity, also)
-        kept += pieces
+        pieces, complete = _pieces(chunk, allowed)
+        bare += [piece for piece in pieces if piece.isdigit()]
+        kept += [piece for piece in pieces if len(piece) > 1 and not piece.isdigit()]
         whole = whole and complete
-    if whole:
-        return " ".join(plain.split()) if kept else ""
-    return " ".join(piece for piece in kept if len(piece) > 1)
+    if whole and len(bare) <= 1:
+        return " ".join(plain.split()) if chunks else ""
+    return " ".join(kept)
 
 
-def is_term(value: str) -> bool:
+def is_spelled(text: str) -> bool:
+    """Say whether a text spells a word letter by letter, whatever stands between them.
+
+    >>> is_spelled("M.E.Y.E.R"), is_spelled("L R A P B1"), is_spelled("A P S")
+    (True, True, False)
+    """
+    return SPELLED.search(text) is not None
+
+
+def is_term(value: str, extra: Words = NOBODY) -> bool:
     """Say whether a coded string is made of allowed terms only.
 
     >>> is_term("HELICAL MODE"), is_term("DOE_JOHN")
     (True, False)
     """
     tokens = [token for token in re.split(r"[ _\-/.]+", value.upper()) if token]
-    return bool(tokens) and all(token in vocabulary().terms or SHORT.fullmatch(token) for token in tokens)
+    known = vocabulary().terms
+    return (
+        value.isascii()
+        and not is_spelled(value)
+        and bool(tokens)
+        and all(token in known or token in extra or SHORT.fullmatch(token) for token in tokens)
+    )
 
 
 def speaks_of_head(texts: Iterable[str]) -> bool:
@@ -118,8 +161,17 @@ def speaks_of_head(texts: Iterable[str]) -> bool:
 
 
 def words_of(texts: Iterable[str]) -> Words:
-    """Collect the words of names and numbers, in upper case without accents, single letters left out."""
-    return frozenset(word for text in texts for word in re.findall(r"[0-9A-Z]+", folded(text).upper()) if len(word) > 1)
+    """Collect the words of names and numbers, in upper case without accents, single letters left out.
+
+    Words that ASCII has no form for are there as they are written, too.
+    """
+    found: set[str] = set()
+    for text in texts:
+        found.update(word for word in re.findall(r"[0-9A-Z]+", folded(text).upper()) if len(word) > 1)
+        if not text.isascii():
+            written = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).upper())
+            found.update(word for word in written if not word.isascii() and len(word) > 1)
+    return frozenset(found)
 
 
 def folded(text: str) -> str:
@@ -129,26 +181,19 @@ def folded(text: str) -> str:
     return re.sub(r"[^\x20-\x7e]", FOREIGN, re.sub(r"[\x00-\x1f\x7f]", " ", text))
 
 
-def _pieces(chunk: str, identity: Words, also: re.Pattern[str]) -> tuple[list[str], bool]:
+def _pieces(chunk: str, allowed: Allowed) -> tuple[list[str], bool]:
     """Give the allowed parts of a chunk without blanks, and whether they are all of it."""
     if FOREIGN in chunk:
         return [], False
     bare = chunk.strip(".-'")
-    if _allowed(bare, identity, also):
+    if bare in allowed:
         return [bare], True
+    if not LETTER.search(bare):  # what is left is a date, or a number of somebody
+        return [], False
     parts = [part for part in re.split(r"[-.']+", bare) if part]
     if len(parts) == 1:
         parts = CAMEL.findall(bare)
         if len(parts) <= 1:
             return [], False
-    kept = [part for part in parts if _allowed(part, identity, also)]
+    kept = [part for part in parts if part in allowed]
     return kept, len(kept) == len(parts) and "*" not in bare
-
-
-def _allowed(token: str, identity: Words, also: re.Pattern[str]) -> bool:
-    word = token.upper()
-    if word in identity or not token:
-        return False
-    if word in vocabulary().words or SHORT.fullmatch(word):
-        return True
-    return also.fullmatch(word) is not None

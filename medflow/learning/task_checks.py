@@ -2,13 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from medflow.documents import Keys, Mistake
 from medflow.learning.limits import LEAST_SIDE
-
-Keys = tuple[str | int, ...]
-"""Keys and list places that lead to a value."""
 
 UNITS = {
     "CT": ("HU",),
@@ -16,14 +13,6 @@ UNITS = {
     "PT": ("SUVbw", "SUVlbm", "SUVlbm-James128", "SUVlbm-Janma", "SUVbsa", "Bq/ml"),
 }
 PAIRS = ({"R", "L"}, {"A", "P"}, {"S", "I"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
-    """Something wrong in a task file, and where."""
-
-    path: Keys
-    text: str
 
 
 def contradictions(task: dict[str, Any]) -> Iterator[Mistake]:

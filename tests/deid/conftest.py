@@ -31,7 +31,11 @@ def profile() -> Profile:
 @pytest.fixture
 def deidentify(tmp_path: Path, pseudonyms: Pseudonyms, profile: Profile) -> Deidentify:
     def run(
-        folder: Path, *, key: Pseudonyms = pseudonyms, root: Path = tmp_path / "safe"
+        folder: Path,
+        *,
+        key: Pseudonyms = pseudonyms,
+        root: Path = tmp_path / "safe",
+        under: Profile = profile,
     ) -> tuple[DeidentifiedSeries, ...]:
         done = []
         for series in scan_folder(folder).series:
@@ -43,7 +47,7 @@ def deidentify(tmp_path: Path, pseudonyms: Pseudonyms, profile: Profile) -> Deid
                     intensity_facts(laid_out.series),
                     planes=laid_out.planes,
                     pseudonyms=key,
-                    profile=profile,
+                    profile=under,
                     source=Source(name="export", site="A"),
                     sha256s=source_sha256s(laid_out.series),
                     root=root,

@@ -128,4 +128,5 @@ def test_a_merged_patient_is_known_by_the_other_ones_pseudonym_in_every_study() 
     assert merged.patient("4711", "", "1.2.3") == (into, False)
     assert (merged.merged_into("4711"), merged.merged_into("0815"), merged.merged_into("")) == (into, None, None)
     assert merged.for_recipient("trial").patient_of_id("4711") == ONE.for_recipient("trial").patient_of_id("0815")
-    assert merged.merged_digest("a" * 64, into) != merged.merged_digest("a" * 64, old)
+    digest = merged.source_digest(["a" * 64])
+    assert merged.source_digest(["a" * 64], merged_into=into) == merged.merged_digest(digest, into) != digest

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from medflow.deid.profile import DEFAULT, profile_of
 from medflow.deid.pseudonyms import Pseudonyms
 from medflow.deid.relabel import Renaming, for_recipient, relabelled, relabelled_series, renamed
+from medflow.deid.treatments import Option
 from medflow.domain.safe import DeidentifiedSeries
 from medflow.errors import SeriesError
 from tests.deid.conftest import Deidentify
@@ -94,6 +96,20 @@ def test_nothing_of_the_record_that_is_keyed_is_shared_by_two_recipients(
     assert one.descriptors.scanner != other.descriptors.scanner != safe.descriptors.scanner
     assert len({series.source_digest for series in (safe, *records)}) == 3
     assert len({series.id for series in (safe, *records)}) == 3
+
+
+def test_dates_that_a_profile_keeps_are_not_shifted_for_a_recipient_either(
+    tmp_path: Path, deidentify: Deidentify, pseudonyms: Pseudonyms
+) -> None:
+    options = DEFAULT.options - {Option.MODIFIED_DATES} | {Option.FULL_DATES}
+    kept = profile_of(replace(DEFAULT, options=options))
+    folder = write_files(tmp_path / "export", file_bytes(ct_slice(0)))
+    (safe,) = deidentify(folder, under=kept)
+    renaming, source_digest = for_recipient(safe, pseudonyms, "trial")
+
+    copy = relabelled_series(safe, renaming, tmp_path / "copy", source_digest=source_digest)
+
+    assert dcmread(copy.folder / copy.files[0].name).StudyDate == dcmread(folder / "0000").StudyDate
 
 
 def test_a_copy_that_was_tampered_with_is_not_passed_on(

@@ -1,5 +1,7 @@
 """The tables and the value rules: what stays, what goes, and that nothing stays by accident."""
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,9 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.sequence import Sequence
 
 from medflow.deid.dataset import deidentified
-from medflow.deid.profile import Action, Profile, rows
+from medflow.deid.encode import Clean, encoded
+from medflow.deid.packaged import rows
+from medflow.deid.profile import Action, Profile
 from medflow.deid.pseudonyms import Pseudonyms
 from medflow.deid.rules import RULES
 from medflow.deid.values import cleaned_age, shifted_date, shifted_date_time
@@ -132,9 +136,9 @@ def test_every_row_of_the_tables_is_about_an_attribute_of_the_dictionary_and_has
     for row in kept:
         assert tag_for_keyword(row["keyword"]) == int(row["tag"], 16)
         assert dictionary_VR(int(row["tag"], 16)) == row["vr"]
-        assert row["rule"] in {*RULES, "number", "sequence", "code", "pointer", "lut"} or row["rule"].startswith(
-            "enum:"
-        )
+        assert row["rule"] in {*RULES, "number", "count", "sequence", "code", "pointer", "lut", "palette"} or row[
+            "rule"
+        ].startswith("enum:")
         assert row["class"]
         assert row["vr"] not in {"PN", "OB", "UN", "AE", "UR"}
 
@@ -205,3 +209,152 @@ def test_zero_and_thirty_two_are_numbers_and_not_padding(pseudonyms: Pseudonyms,
     kept = cleaned(ds, pseudonyms, profile)
 
     assert (kept.PixelRepresentation, kept.ImageIndex) == (0, 32)
+
+
+def kept_of(pseudonyms: Pseudonyms, profile: Profile, **values: object) -> Dataset:
+    ds = ct_slice(0, patient="4830192")
+    ds.AccessionNumber = "20077310"
+    for keyword, each in values.items():
+        setattr(ds, keyword, each)
+    return cleaned(ds, pseudonyms, profile)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["4830192", "0004830192", "4830192.0", "4830192.000", "-4830192", "48301.92", "0.4830192", "4830192E0", "20077310"],
+)
+def test_a_number_that_is_the_patient_s_own_does_not_stay_in_a_measurement(
+    value: str, pseudonyms: Pseudonyms, profile: Profile
+) -> None:
+    ds = ct_slice(0, patient="4830192")
+    ds.AccessionNumber = "20077310"
+    raw(ds, 0x00541321, "DS", value.encode("ascii"))
+    raw(ds, 0x00181074, "DS", f"1.5\\{value}".encode("ascii"))
+
+    kept = cleaned(ds, pseudonyms, profile)
+
+    assert "DecayFactor" not in kept
+    assert not kept.get("RadionuclideTotalDose")
+
+
+@pytest.mark.parametrize("value", ["20240229", "29022024", "19300115", "15011930", "1930.0115", "301234567"])
+def test_a_date_or_a_telephone_number_does_not_stay_as_a_number(
+    value: str, pseudonyms: Pseudonyms, profile: Profile
+) -> None:
+    ds = ct_slice(0)
+    raw(ds, 0x00200012, "IS", value.encode("ascii"))
+    raw(ds, 0x00180050, "DS", value.encode("ascii"))
+    raw(ds, 0x00189087, "FD", struct.pack("<d", float(value)))
+
+    kept = cleaned(ds, pseudonyms, profile)
+
+    assert not kept.get("AcquisitionNumber")
+    assert not kept.get("SliceThickness")
+    assert "DiffusionBValue" not in kept or value == "1930.0115"
+
+
+def test_measurements_that_only_resemble_short_numbers_stay(pseudonyms: Pseudonyms, profile: Profile) -> None:
+    ds = ct_slice(0, patient="1024")
+    ds.RadionuclideTotalDose, ds.WindowWidth = "370000000", "1500.5"
+
+    kept = cleaned(ds, pseudonyms, profile)
+
+    assert (kept.RescaleIntercept, kept.RadionuclideTotalDose, kept.WindowWidth) == (-1024, 370000000, 1500.5)
+    assert list(kept.ImagePositionPatient) == [-12.5, -30, 0]
+
+
+def test_every_own_number_is_known_wherever_the_header_says_it(pseudonyms: Pseudonyms, profile: Profile) -> None:
+    other = Dataset()
+    other.PatientID = "77310045"
+    for keyword, said in (
+        ("OtherPatientIDsSequence", Sequence([other])),
+        ("AdmissionID", "A-77310045"),
+        ("PatientTelephoneNumbers", "7731 00-45"),
+        ("StudyID", "77310045"),
+    ):
+        kept = kept_of(pseudonyms, profile, **{keyword: said}, RadionuclideTotalDose="77310045")
+
+        assert "RadionuclideTotalDose" not in kept
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_sequence_under_un_is_read_and_cleaned(pseudonyms: Pseudonyms, profile: Profile, *, implicit: bool) -> None:
+    item = (
+        Clean(tag=0x00080100, vr="SH", value=b"T-A0100 "),
+        Clean(tag=0x00080102, vr="SH", value=b"SRT "),
+        Clean(tag=0x00080104, vr="LO", value=b"Mrs Muster"),
+        Clean(tag=0x00100010, vr="PN", value=b"Muster^Eva"),
+    )
+    whole = encoded([Clean(tag=0x00082218, vr="SQ", value=(item,))], implicit=implicit)
+    ds = ct_slice(0)
+    raw(ds, 0x00082218, "UN", whole[8 if implicit else 12 :])
+
+    kept = cleaned(ds, pseudonyms, profile)
+
+    (region,) = kept.AnatomicRegionSequence
+    assert (region.CodeMeaning, region.get("PatientName", "")) == ("Brain structure (body structure)", "")
+    assert "Muster" not in str(kept)
+
+
+WIDE = str.maketrans({letter: letter + 0xFEE0 for letter in range(0x21, 0x7F)})
+"""Letters as wide as Chinese ones."""
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ("M E Y E R", ""),
+        ("M-E-Y-E-R CHEST", "CHEST"),
+        ("12 03 1950", ""),
+        ("CT 5 mm 120 kV", "CT 5 mm 120 kV"),
+        ("---", ""),
+        ("Meyer CHEST".translate(WIDE), "CHEST"),
+        ("T1 AX".translate(WIDE), "T1 AX"),
+        ("CHEST\u0661\u0662", ""),
+    ],
+)
+def test_what_is_spelled_or_written_in_other_letters_is_no_way_out(text: str, stays: str) -> None:
+    assert allowed_words(text) == stays
+
+
+@pytest.mark.parametrize("model", ["Meyer01", "12.03.1950", "12 03 50", "030-123-456", "C\0H\0E\0S\0T\0 1\0 9\0 5"])
+def test_a_model_s_name_holds_one_number_and_no_person(model: str, pseudonyms: Pseudonyms, profile: Profile) -> None:
+    ds = ct_slice(0)
+    raw(ds, 0x00081090, "LO", model.encode("ascii"))
+
+    assert not set("0123456789") & set(str(cleaned(ds, pseudonyms, profile).get("ManufacturerModelName", "")))
+
+
+@pytest.mark.parametrize(
+    "name", ["Discovery CT750 HD", "Biograph 64", "Ingenuity TF PET/CT", "SOMATOM Force", "iCT 256"]
+)
+def test_names_of_models_stay(name: str, pseudonyms: Pseudonyms, profile: Profile) -> None:
+    assert kept_of(pseudonyms, profile, ManufacturerModelName=name).ManufacturerModelName == name
+
+
+def test_terms_that_spell_a_name_value_by_value_go(pseudonyms: Pseudonyms, profile: Profile) -> None:
+    assert "ScanOptions" not in kept_of(pseudonyms, profile, ScanOptions=["M", "E", "Y", "E", "R"])
+
+
+def test_pointers_are_tags_and_no_letters(pseudonyms: Pseudonyms, profile: Profile) -> None:
+    ds, item, other = ct_slice(0), Dataset(), Dataset()
+    raw(item, 0x00209165, "AT", b"AEYER ^J")
+    raw(other, 0x00209165, "AT", struct.pack("<HH", 0x0020, 0x0032))
+    ds.DimensionIndexSequence = Sequence([item, other])
+
+    kept = cleaned(ds, pseudonyms, profile)
+
+    assert [entry.DimensionIndexPointer for entry in kept.DimensionIndexSequence] == [0x00200032]
+
+
+def test_a_patient_of_ninety_is_ninety_at_any_depth(pseudonyms: Pseudonyms, profile: Profile) -> None:
+    item, inner = Dataset(), Dataset()
+    inner.PatientAge, item.PatientAge = "101Y", "097Y"
+    raw(inner, 0x00080020, "DA", b"20240229")
+    item.DerivationImageSequence = Sequence([inner])
+
+    kept = kept_of(pseudonyms, profile, DerivationImageSequence=Sequence([item]))
+
+    outer = kept.DerivationImageSequence[0]
+    assert (outer.PatientAge, outer.DerivationImageSequence[0].PatientAge) == ("090Y", "090Y")
+    assert "20240229" not in str(kept)
