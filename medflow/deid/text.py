@@ -60,12 +60,18 @@ def suspected_text(frame: NDArray[np.generic], *, threshold: float = 0.0) -> boo
 
     `threshold` (log odds) above 0 asks for more certainty, below 0 for less.
     """
-    return any(True for _ in _suspects(frame, threshold))
+    return any(odds > threshold for odds, _ in weighed_lines(frame))
 
 
 def text_boxes(frame: NDArray[np.generic], *, threshold: float = 0.0) -> tuple[Box, ...]:
     """Give a box around each line of `frame` (row, column) that may be text, from the top down, as `suspected_text`."""
-    return tuple(sorted(set(_suspects(frame, threshold))))
+    return tuple(sorted({box for odds, box in weighed_lines(frame) if odds > threshold}))
+
+
+def weighed_lines(frame: NDArray[np.generic]) -> Iterator[tuple[float, Box]]:
+    """Weigh whatever stands in a line on `frame` (row, column): log odds that it is text, and a box around it."""
+    for described, box in described_lines(frame):
+        yield BIAS + sum(weight * described[name] for name, weight in WEIGHTS.items()), box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,12 +103,6 @@ NO_MARKS = _Marks(
     plateau=np.zeros(0),
     sharp=np.zeros(0),
 )
-
-
-def _suspects(frame: NDArray[np.generic], threshold: float) -> Iterator[Box]:
-    for described, box in described_lines(frame):
-        if BIAS + sum(weight * described[name] for name, weight in WEIGHTS.items()) > threshold:
-            yield box
 
 
 def described_lines(frame: NDArray[np.generic]) -> Iterator[tuple[dict[str, float], Box]]:
@@ -212,7 +212,7 @@ def _lines(marks: _Marks, *, turned: bool) -> Iterator[tuple[dict[str, float], B
         members = chosen[which == line]
         typical = float(np.median(height[members]))
         characters = np.maximum(1, np.round(width[members] / (0.75 * typical))).sum()
-        fewest = FEWEST + 1 if turned else FEWEST if characters < FEWEST + 2 else FEWEST - 1
+        fewest = FEWEST if turned or characters < FEWEST + 2 else FEWEST - 1
         if len(members) >= fewest and characters >= FEWEST:
             yield _line(marks, boxes, members), _around(marks.boxes[members])
 
