@@ -67,6 +67,44 @@ MODULES = [
     "SynchronizationFrameOfReferenceUID",
 ]
 """What a later report or picture needs of the patient, study, series, frame of reference and equipment modules."""
+IDENTIFYING = [
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "PatientBirthDateInAlternativeCalendar",
+    "PatientDeathDateInAlternativeCalendar",
+    "PatientAlternativeCalendar",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "PatientTelecomInformation",
+    "CountryOfResidence",
+    "RegionOfResidence",
+    "MilitaryRank",
+    "BranchOfService",
+    "Occupation",
+    "MedicalRecordLocator",
+    "InsurancePlanIdentification",
+    "ReferencedPatientSequence",
+    "ResponsiblePerson",
+    "ResponsibleOrganization",
+    "CurrentPatientLocation",
+    "PatientInstitutionResidence",
+    "ServiceEpisodeID",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "RequestedProcedureID",
+    "ScheduledProcedureStepID",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers",
+    "ReferringPhysicianIdentificationSequence",
+    "ConsultingPhysicianName",
+    "RequestingPhysician",
+    "NameOfPhysiciansReadingStudy",
+    "PerformingPhysicianName",
+    "OperatorsName",
+]
+"""What else a header says of who the patient is, and of who had to do with them: a second look searches for it."""
 
 
 def identity_of(series: Series, pseudonyms: Pseudonyms, source_digest: str) -> Identity:
@@ -88,7 +126,7 @@ def identity_of(series: Series, pseudonyms: Pseudonyms, source_digest: str) -> I
 
 
 def _modules(series: Series) -> dict[str, Any]:
-    wanted = set(MODULES)
+    wanted = {*MODULES, *IDENTIFYING}
     try:
         with hushed(), open_content(series.instances[0].file) as content:
             dataset = dcmread(content.stream, stop_before_pixels=True, force=True)

@@ -55,6 +55,8 @@ IGNORED = frozenset(
         Reason.COLOUR_IMAGE,
         Reason.RESENT,
         Reason.ARCHIVE_WITHOUT_IMAGES,
+        Reason.PICTURE_WITHHELD,
+        Reason.REPORT_WITHHELD,
     }
 )
 """Reasons for which nobody needs to look at a file; every other one quarantines it."""

@@ -18,7 +18,7 @@ from medflow.dicom.planar import planes_of
 from medflow.dicom.tags import Tag
 from medflow.dicom.uih import grid_frames, is_grid
 from medflow.dicom.walking import Window
-from medflow.domain.series import Frame, Instance, Modality, SetAside, SourceFile
+from medflow.domain.series import Frame, Instance, Modality, Owner, SetAside, SourceFile
 from medflow.errors import Reason, SeriesError, came_from
 
 _Shared = TypeVar("_Shared", bound=Hashable)
@@ -55,26 +55,40 @@ def read_object(file: SourceFile, content: Content, shared: Sharing) -> ImageObj
     Raises:
         OSError: the system does not let it be read.
     """
+    owner: Owner | None = None
     try:
-        return _image_object(file, shared, open_object(content.stream, content.size))
+        opened = open_object(content.stream, content.size)
+        owner = _owner(opened[1], shared)
+        return _image_object(file, shared, opened)
     except SeriesError as error:
-        return refused(file, error)
+        return refused(file, error, owner)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  (law 6: a bug costs one file; `steps.settle` stops a run of many)
-        return refused(file, SeriesError(Reason.UNEXPECTED_ERROR, came_from(error)))
+        return refused(file, SeriesError(Reason.UNEXPECTED_ERROR, came_from(error)), owner)
 
 
-def refused(file: SourceFile, refusal: SeriesError) -> SetAside:
+def refused(file: SourceFile, refusal: SeriesError, owner: Owner | None = None) -> SetAside:
     """Set a file aside for the reason that it was refused for."""
-    return SetAside(file=file, state=state_for(refusal.reason), reason=refusal.reason, detail=refusal.detail)
+    state = state_for(refusal.reason)
+    return SetAside(file=file, state=state, reason=refusal.reason, detail=refusal.detail, owner=owner)
+
+
+def _owner(header: Header, shared: Sharing) -> Owner:
+    return shared(
+        Owner(
+            patient_id=text_in(header, Tag.PatientID),
+            issuer=text_in(header, Tag.IssuerOfPatientID),
+            study_instance_uid=header.text(Tag.StudyInstanceUID),
+        )
+    )
 
 
 def _image_object(file: SourceFile, shared: Sharing, opened: tuple[Header, Header, str, Window]) -> ImageObject:
     meta, header, syntax, window = opened
     modality = image_modality(meta, header, syntax)
     sop, study, series = (
-        _uid(header, tag) for tag in (Tag.SOPInstanceUID, Tag.StudyInstanceUID, Tag.SeriesInstanceUID)
+        uid_in(header, tag) for tag in (Tag.SOPInstanceUID, Tag.StudyInstanceUID, Tag.SeriesInstanceUID)
     )
     facts = pixel_facts(header)
     check_size(header, window, facts, syntax)
@@ -102,9 +116,9 @@ def _image_object(file: SourceFile, shared: Sharing, opened: tuple[Header, Heade
     return ImageObject(
         instance=instance,
         modality=modality,
-        patient_id=shared(_name(header, Tag.PatientID)),
-        issuer=shared(_name(header, Tag.IssuerOfPatientID)),
-        person=shared((_name(header, Tag.PatientName), header.text(Tag.PatientBirthDate))),
+        patient_id=shared(text_in(header, Tag.PatientID)),
+        issuer=shared(text_in(header, Tag.IssuerOfPatientID)),
+        person=shared((text_in(header, Tag.PatientName), header.text(Tag.PatientBirthDate))),
         study_instance_uid=shared(study),
         series_instance_uid=shared(series),
     )
@@ -140,7 +154,7 @@ def _compact(frame: Frame, shared: Sharing) -> Frame:
     )
 
 
-def _uid(header: Header, tag: Tag) -> str:
+def uid_in(header: Header, tag: Tag) -> str:
     """Read an identifier that every object must have."""
     uid = header.text(tag)
     if not is_uid(uid):
@@ -148,7 +162,7 @@ def _uid(header: Header, tag: Tag) -> str:
     return uid
 
 
-def _name(header: Header, tag: Tag) -> str:
+def text_in(header: Header, tag: Tag) -> str:
     """Read a text in the object's own character set (PS3.5 6.1); what cannot be read in it shows as U+FFFD."""
     raw = header.raw(tag).strip(b" \0")
     if raw.isascii() and b"\x1b" not in raw:

@@ -13,7 +13,7 @@ from medflow.dicom.read import ImageObject, Sharing
 from medflow.dicom.readers import read_files
 from medflow.dicom.sources import Outcome, is_archive, read_file
 from medflow.domain.progress import Progress, Silent
-from medflow.domain.series import Instance, Series, SetAside, SourceFile
+from medflow.domain.series import Instance, Owner, Series, SetAside, SourceFile
 from medflow.errors import Reason, SeriesError
 
 SILENT = Silent()
@@ -179,4 +179,5 @@ def _order(instance: Instance) -> tuple[bool, int, str]:
 
 
 def _aside(member: ImageObject, reason: Reason) -> SetAside:
-    return SetAside(file=member.instance.file, state=state_for(reason), reason=reason)
+    owner = Owner(patient_id=member.patient_id, issuer=member.issuer, study_instance_uid=member.study_instance_uid)
+    return SetAside(file=member.instance.file, state=state_for(reason), reason=reason, owner=owner)

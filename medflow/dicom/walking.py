@@ -102,6 +102,8 @@ class _Walker:
         explicit = self._spelled(offset, explicit=explicit, nested=False)
         size, pixels = self.window.size, None
         while offset < size:
+            if explicit:
+                offset = self._behind_unwanted(offset)
             tag, vr, length, at = self.element(offset, explicit=explicit)
             if 0x7FE00008 <= tag <= 0x7FE00010:  # noqa: PLR2004  (float, double and integer pixel data)
                 pixels = PixelElement(tag, vr.decode("ascii", "replace"), length, at)
@@ -111,6 +113,19 @@ class _Walker:
             keep = tag in WANTED or _private(tag, length, elements)
             offset = self._value(elements, (tag, vr, length, at), explicit=explicit, keep=keep, depth=0)
         return Header(elements, self.order, pixels)
+
+    def _behind_unwanted(self, offset: int) -> int:
+        """Pass over short elements that nobody wants, which most are, as far as the buffer and the file reach."""
+        data, base = self.window.data, self.window.base
+        at, last = offset - base, len(data) - 12
+        while 0 <= at <= last:
+            group, number, vr, length = self.short(data, at)
+            behind = at + 8 + length
+            wanted = (group << 16 | number) in WANTED or group in PRIVATE_GROUPS
+            if vr not in SHORT_VRS or wanted or not 0 < group < 0x7FE0 or base + behind >= self.window.size:  # noqa: PLR2004
+                break
+            at = behind
+        return base + at
 
     def element(self, offset: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
         """Read the head of an element: tag, value representation (empty if not written), length, where its value is."""
