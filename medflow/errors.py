@@ -127,6 +127,18 @@ class Reason(StrEnum):
         "burned-in-text",
         "Text may be burned into the pixels, and it could name the patient.",
     )
+    TEXT_CANNOT_BE_READ = (
+        "text-cannot-be-read",
+        "An image of a kind that words are written on as a rule; what reads them here is not installed, or failed.",
+    )
+    PICTURE_WITHHELD = (
+        "picture-withheld",
+        "An image of a kind that words are written on as a rule; the profile does not clean pixels.",
+    )
+    REPORT_WITHHELD = (
+        "report-withheld",
+        "A structured report that is not cleaned: the profile does not clean their content, or its title is unknown.",
+    )
     IDENTITY_REMAINS = (
         "identity-remains",
         "A value of the patient's identity was found after de-identification.",
@@ -134,6 +146,10 @@ class Reason(StrEnum):
     RECOGNIZABLE_FACE = (
         "recognizable-face",
         "A head at full resolution shows a face, which the profile does not allow out.",
+    )
+    FACE_NOT_REMOVABLE = (
+        "face-not-removable",
+        "The profile demands that faces be removed, and where the face is could not be told for sure.",
     )
     # intensity
     NO_HOUNSFIELD_UNITS = (
@@ -185,6 +201,18 @@ class Reason(StrEnum):
     PLACEHOLDER_PATIENT = (
         "placeholder-patient",
         "The patient's ID is absent or a placeholder; a cohort cannot use it.",
+    )
+    PATIENT_EXCLUDED = (
+        "patient-excluded",
+        "The patient opted out: nothing of theirs is taken in or used.",
+    )
+    PATIENT_ERASED = (
+        "patient-erased",
+        "The patient's data was erased, at the patient's or the hospital's request.",
+    )
+    RETENTION_ENDED = (
+        "retention-ended",
+        "What was made of this was removed when the time ended for which it may be kept.",
     )
     STORED_COPY_DIFFERS = (
         "stored-copy-differs",

@@ -8,7 +8,7 @@ import getpass
 import os
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from pydantic_settings import (
 import medflow.steps.house as steps_house
 from medflow.deid.series import Source
 from medflow.dicom.pacs import Pacs, pacs_of
+from medflow.domain.keep import Keep
 from medflow.errors import ConfigurationError
 from medflow.steps.house import House, KeyFiles, Outside, Places
 
@@ -43,6 +44,8 @@ class Settings(BaseSettings):
     """Export folders by name: `name=folder,name=folder`."""
     sites: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Site codes of the sources: `name=code,...`; a source without one is its own site."""
+    profile: Path | None = None
+    """Profile file of de-identification; without it, the shipped profile."""
     default_issuer: str = ""
     """Issuer of the patient IDs that state none."""
     pacs: SecretStr | None = None
@@ -52,6 +55,20 @@ class Settings(BaseSettings):
     """Seconds for each answer."""
     threads: int | None = Field(default=None, ge=1)
     """Threads for training and scoring on a CPU; without it, one for each core."""
+    quarantine_copies: bool = False
+    """Keep encrypted copies of quarantined files."""
+    quarantine_days: int = Field(default=14, ge=1)
+    """How long a copy is kept."""
+    keep_superseded: int = Field(default=0, ge=0)
+    """Days for which stored copies of replaced or withheld series are kept; 0, here and below, is without end."""
+    keep_series: int = Field(default=0, ge=0)
+    """Days for which the stored copy of any series is kept."""
+    keep_volumes: int = Field(default=90, ge=0)
+    """Days for which a volume stays in the cache."""
+    keep_exports: int = Field(default=0, ge=0)
+    """Days after which exports made here are removed."""
+    keep_identities: int = Field(default=0, ge=0)
+    """Days for which the vault knows a patient of whom nothing new comes."""
     tasks_dir: Path | None = None
     """Folder of the task files that flows know by name; without it, the shipped ones."""
 
@@ -102,7 +119,9 @@ class Settings(BaseSettings):
                 audit=self.audit_key_file or keys / "audit.key",
             ),
             default_issuer=self.default_issuer,
+            profile=self.profile,
             pacs=self.pacs_to_ask(),
+            copies_kept=timedelta(days=self.quarantine_days) if self.quarantine_copies else None,
         )
 
     def pacs_to_ask(self) -> tuple[Pacs, ...]:
@@ -113,6 +132,12 @@ class Settings(BaseSettings):
         """
         given = self.pacs.get_secret_value() if self.pacs else ""
         return pacs_of(given, own_title=self.pacs_own_title, timeout=self.pacs_timeout)
+
+    def keep(self) -> Keep:
+        """Say for how long each store keeps what it holds."""
+        names = ("superseded", "series", "volumes", "exports", "identities")
+        days = {name: getattr(self, f"keep_{name}") for name in names}
+        return Keep(**{name: timedelta(days=number) if number else None for name, number in days.items()})
 
     def source_folder(self, name: str) -> Path:
         """Find the export folder that `name` stands for.

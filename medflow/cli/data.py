@@ -78,21 +78,30 @@ def ingest(
 
 
 def deidentify(
-    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files; it is only read.")],
+    folder: Annotated[Path, typer.Argument(metavar="IN", help="Folder of DICOM files; it is only read.")],
     out_folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the de-identified copy.")],
+    profile: Annotated[Path | None, typer.Option(help="Profile file [the default profile].")] = None,
     key: Annotated[
         Path | None, typer.Option(help="Pseudonym key file; without one, the data folder's, else a throw-away key.")
     ] = None,
+    recipient: Annotated[
+        str, typer.Option(help="Whom it is for: each label gets pseudonyms, UIDs and dates of its own.")
+    ] = "",
+    processes: Annotated[int, typer.Option(min=1, help="Processes that share the series.")] = 1,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write a de-identified copy of every series that `ingest` would take: the engine alone, no database.
+    """Write a de-identified copy of every series, picture and report below IN: the engine alone, no database.
 
-    Example: medflow deidentify ./export ./safe --key ./pseudonym.key
+    OUT/report.json says what was done, and what was withheld and why; withheld files are named by their number among
+    the sorted paths below IN.
+
+    Example: medflow deidentify ./export ./safe --key ./pseudonym.key --processes 4
     """
-    from medflow.cli.show import show_files
+    from medflow.cli.show import show_deidentified
     from medflow.deid.keys import new_key, read_key
     from medflow.deid.profile import default_profile
+    from medflow.deid.profile_file import read_profile
     from medflow.deid.pseudonyms import Pseudonyms
     from medflow.steps.deidentify import deidentify as step
 
@@ -103,19 +112,20 @@ def deidentify(
         secret = new_key()
     else:
         secret = read_key(file)
+    pseudonyms = Pseudonyms(key=secret, default_issuer=settings.default_issuer)
     with progress() as bars:
         report = step(
             folder,
             out_folder,
-            pseudonyms=Pseudonyms(key=secret, default_issuer=settings.default_issuer),
-            profile=default_profile(),
+            pseudonyms=pseudonyms.for_recipient(recipient) if recipient else pseudonyms,
+            profile=default_profile() if profile is None else read_profile(profile),
+            processes=processes,
             progress=bars,
         )
     if as_json:
         print_json("deidentify", report.record())
     else:
-        show_files(report.files, report.members, report.reasons)
-        out.print(f"{report.series} series written")
+        show_deidentified(report)
     finish(clean=report.clean)
 
 
@@ -172,6 +182,9 @@ def quarantine_list(data_dir: DataDir = None, as_json: Json = False) -> None:
 @quarantine.command("show")
 def quarantine_show(
     key: Annotated[str, typer.Argument(metavar="ID", help="Key of the file, or how it begins.")],
+    copy_to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Decrypt the copy that is kept of it into this new file.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -182,7 +195,7 @@ def quarantine_show(
     from medflow.steps.quarantine import show
 
     _, house = opened(data_dir)
-    found = show(house, key)
+    found = show(house, key, copy_to=copy_to)
     if as_json:
         record = {"id": found.row.file_key, "reason": found.row.reason, "detail": found.row.detail, "path": found.path}
         print_json("quarantine-show", record)

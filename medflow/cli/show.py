@@ -9,6 +9,7 @@ from medflow.errors import Reason
 from medflow.steps.account import Counts, IngestReport
 
 if TYPE_CHECKING:
+    from medflow.steps.deidentify import DeidentifyReport
     from medflow.steps.score import ScoreReport
     from medflow.steps.train import TrainReport
     from medflow.store.models import Registered
@@ -25,6 +26,32 @@ def show_files(files: Counts, members: Counts, reasons: Mapping[Reason, int]) ->
     if reasons:
         rows = [(str(reason), count, reason.sentence) for reason, count in sorted(reasons.items())]
         print_table("set aside", ("reason", "files", "what it means"), rows)
+
+
+MOST_SHOWN = 20
+"""Withheld files that are listed one by one on a terminal; the report in the output folder has them all."""
+
+
+def show_deidentified(report: "DeidentifyReport") -> None:
+    """Draw what became of the files of a folder, what was done to them, and by which profile."""
+    show_files(report.files, report.members, report.reasons)
+    if report.withheld:
+        rows = [
+            (one.file if one.member is None else f"{one.file}, member {one.member}", one.state.value, one.reason.value)
+            for one in report.withheld[:MOST_SHOWN]
+        ]
+        print_table("not let through, by number of the path", ("file", "state", "reason"), rows)
+        if len(report.withheld) > MOST_SHOWN:
+            out.print(f"{len(report.withheld) - MOST_SHOWN} more are listed in OUT/report.json")
+    counted = report.ledger.record()
+    for what in ("elements", "pixels"):
+        print_table(what, tuple(counted[what]), [tuple(counted[what].values())])
+    profile = report.profile
+    print_table(f"profile {profile.name}, digest {profile.digest[:12]}", ("code", "what it means"), profile.methods)
+    engine = report.record()["engine"]
+    tables = "; ".join(f"{table}: edition {edition}" for table, edition in report.record()["editions"].items())
+    out.print(f"medflow {engine['version']}, rules {engine['rules']}; {tables}", markup=False)
+    out.print(f"{report.series} series and {report.objects} single objects written")
 
 
 def show_ingest(report: IngestReport) -> None:

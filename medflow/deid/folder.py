@@ -1,11 +1,12 @@
 """A series' folder in the safe store: written beside its place, flushed, renamed; there whole or not at all."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,42 +16,108 @@ RECORD = "series.json"
 WRITING = ".writing-"
 ONE_INSTANT = 946_684_800
 """2000-01-01: the time that every stored file bears, so that it says nothing."""
+OPENED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 
 
 @contextmanager
 def being_written(parent: Path) -> Iterator[Path]:
-    """Give a folder beside the final ones below `parent`; what is left of it in the end is removed."""
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=WRITING))
+    """Give a folder beside the final ones below `parent`; what is left of it in the end is removed.
+
+    It is locked as long as this process lives, so that `clear_abandoned` knows it from what a killed one left.
+    """
+    folder, lock = _locked_folder(parent)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        _remove_if_empty(parent)
-        _remove_if_empty(parent.parent)
+        os.close(lock)
+        for above in (parent, parent.parent):
+            _remove_if_empty(above)
+            with suppress(OSError):  # it is gone, or another's; the night of writing is nearly the day of the study
+                os.utime(above, (ONE_INSTANT, ONE_INSTANT))
 
 
-def clear_abandoned(root: Path, *, before: float) -> None:
-    """Remove what a killed process was writing below `root`, where nothing was written to it since `before` (s)."""
+def clear_abandoned(root: Path) -> None:
+    """Remove what killed processes were writing below `root`: half-written folders that nobody holds."""
     for folder in root.glob(f"*/*/{WRITING}*"):
-        try:
-            abandoned = folder.stat().st_mtime < before
-        except FileNotFoundError:  # its writer is done
-            continue
-        if abandoned:
+        lock = _lock(folder)
+        if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+            _remove_if_empty(folder.parent)
+            _remove_if_empty(folder.parent.parent)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a new file through to the disk."""
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    """Make a folder that is ours; one that is cleared away before it is locked is made again."""
+    while True:
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=parent, prefix=WRITING))
+            lock = os.open(folder, OPENED)
+        except FileNotFoundError:  # its parent was empty a moment ago, and was removed by who thought so
+            continue
+        if _is_locked(lock) is False or not _is_there(folder, lock):
+            os.close(lock)
+            continue
+        return folder, lock
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder that somebody left; None where another process holds it, it has gone, or nobody can tell."""
+    try:
+        lock = os.open(folder, OPENED)
+    except OSError:
+        return None
+    if _is_locked(lock) and _is_there(folder, lock):
+        return lock
+    os.close(lock)
+    return None
+
+
+def _is_locked(descriptor: int) -> bool | None:
+    """Take the lock of an open folder; False where another holds it, None where its file system knows no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_there(folder: Path, descriptor: int) -> bool:
+    """Say whether an open folder still stands under its name."""
+    try:
+        return folder.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def write_file(path: Path, *parts: bytes | memoryview) -> str:
+    """Write a new file through to the disk, and give the SHA-256 of what it holds."""
+    digest = hashlib.sha256()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.utime(file.fileno(), (ONE_INSTANT, ONE_INSTANT))
-        os.fsync(file.fileno())
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        for part in parts:
+            digest.update(part)
+            written = file.write(part)
+            while written < len(part):
+                written += file.write(memoryview(part)[written:])
+        os.utime(descriptor, (ONE_INSTANT, ONE_INSTANT))
+        os.fsync(descriptor)
+    return digest.hexdigest()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file at `path` whole: written beside it, flushed, renamed over what stood there."""
+    beside = path.with_name(f"{WRITING}{path.name}")
+    beside.unlink(missing_ok=True)
+    write_file(beside, content)
+    beside.replace(path)
+    flush(path.parent)
 
 
 def placed(series: DeidentifiedSeries, root: Path) -> DeidentifiedSeries:
@@ -62,7 +129,7 @@ def placed(series: DeidentifiedSeries, root: Path) -> DeidentifiedSeries:
     write_file(series.folder / RECORD, series.written().encode("ascii"))
     series.folder.chmod(FOLDER_MODE)
     os.utime(series.folder, (ONE_INSTANT, ONE_INSTANT))
-    _flush(series.folder)
+    flush(series.folder)
     if not holds(final, series):
         if final.exists():
             old = Path(tempfile.mkdtemp(dir=final.parent, prefix=WRITING))
@@ -70,7 +137,7 @@ def placed(series: DeidentifiedSeries, root: Path) -> DeidentifiedSeries:
             shutil.rmtree(old, ignore_errors=True)
         series.folder.rename(final)
         for folder in (final.parent, final.parent.parent, root):
-            _flush(folder)
+            flush(folder)
     return replace(series, folder=final)
 
 
@@ -84,7 +151,8 @@ def holds(folder: Path, series: DeidentifiedSeries) -> bool:
     return all(hashlib.sha256((folder / file.name).read_bytes()).hexdigest() == file.sha256 for file in series.files)
 
 
-def _flush(folder: Path) -> None:
+def flush(folder: Path) -> None:
+    """Write the names of a folder's files through to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,11 +4,11 @@ from io import BytesIO
 
 from pydicom import DataElement, Dataset, dcmread
 
+from medflow.deid.bodies import Bodies
+from medflow.deid.burned import withhold_text
 from medflow.deid.cleaner import DAMAGE
-from medflow.deid.dataset import Bodies
 from medflow.deid.describe import contrast_given, descriptors
 from medflow.deid.marks import Person
-from medflow.deid.object import withhold_text
 from medflow.deid.profile import Profile
 from medflow.deid.pseudonyms import Pseudonyms
 from medflow.dicom.content import open_content, read_content

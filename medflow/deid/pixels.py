@@ -38,9 +38,18 @@ def frame_digest(values: Integers) -> str:
     the columns where there are several; then the values row by row as signed little endian integers of the smallest
     of 2, 4 and 8 bytes that holds them all.
     """
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    size = next(size for size in (2, 4, 8) if -(1 << 8 * size - 1) <= low and high < 1 << 8 * size - 1)
+    size = _bytes_of_a_value(values)
     shape = " ".join(map(str, values.shape))
     name = hashlib.sha256(f"medflow/frame/1 {shape} {size}\n".encode("ascii"))
-    name.update(np.ascontiguousarray(values, f"<i{size}").data)
+    signed = np.dtype(f"<i{size}")
+    as_written = values.view(signed) if values.dtype == np.dtype(f"<u{size}") else values  # none is that large
+    name.update(np.ascontiguousarray(as_written, signed).data)
     return name.hexdigest()
+
+
+def _bytes_of_a_value(values: Integers) -> int:
+    """Give the smallest of 2, 4 and 8 bytes that hold all values; small types need no look at them."""
+    if values.dtype in (np.int16, np.int8, np.uint8) or not values.size:
+        return 2
+    low, high = (0 if values.dtype.kind == "u" else int(values.min())), int(values.max())
+    return next(size for size in (2, 4, 8) if -(1 << 8 * size - 1) <= low and high < 1 << 8 * size - 1)

@@ -17,7 +17,7 @@ NONE_OF_OURS = {
     Reason.COLOUR_IMAGE,
 }
 """Reasons for which the files of a whole series are ignored, not quarantined: nothing is wrong with them."""
-WITHHELD = {Reason.BURNED_IN_TEXT, Reason.IDENTITY_REMAINS}
+WITHHELD = {Reason.BURNED_IN_TEXT, Reason.TEXT_CANNOT_BE_READ, Reason.IDENTITY_REMAINS}
 """Reasons that speak of identity: the series is readable, and is not let through."""
 
 
@@ -91,6 +91,8 @@ class Tally:
     members: Counter[FileState] = field(default_factory=Counter)
     series: Counter[str] = field(default_factory=Counter)
     reasons: Counter[Reason] = field(default_factory=Counter)
+    set_aside: list[tuple[SourceFile, FileState, Reason]] = field(default_factory=list)
+    """What was noted with a reason, in that order."""
     inside: defaultdict[str, Counter[FileState]] = field(default_factory=lambda: defaultdict(Counter))
     """What became of the members of each archive, by the archive's relative path."""
 
@@ -103,6 +105,7 @@ class Tally:
             self.files[state] += 1
         if reason is not None:
             self.reasons[reason] += 1
+            self.set_aside.append((file, state, reason))
 
     def fate_of(self, archive: Archive) -> tuple[FileState, Reason | None]:
         """Say what becomes of an archive, once all of its members are noted.

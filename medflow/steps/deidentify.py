@@ -1,34 +1,70 @@
 """The engine alone: a folder of DICOM becomes a folder of de-identified DICOM, without a database."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from medflow.deid.profile import Profile
+from medflow.deid.folder import clear_abandoned, replace_file
+from medflow.deid.ledger import Ledger
+from medflow.deid.profile import EDITIONS, ENGINE, Profile
 from medflow.deid.pseudonyms import Pseudonyms
-from medflow.deid.series import Source, deidentify_series, source_sha256s
+from medflow.deid.series import Source, deidentify_series
+from medflow.deid.single import CLASSES, deidentify_single
 from medflow.dicom.content import archives_kept_open
 from medflow.dicom.facts import intensity_facts
-from medflow.dicom.layout import LaidOut, lay_out
-from medflow.dicom.scan import scan_folder
+from medflow.dicom.layout import lay_out
+from medflow.dicom.objects import state_for
+from medflow.dicom.scan import Scan, scan_folder
+from medflow.dicom.singles import Single, singles_of
 from medflow.domain.progress import SILENT, Progress
-from medflow.domain.series import FileState, Series
+from medflow.domain.series import FileState, Series, SetAside, SourceFile
 from medflow.errors import ConfigurationError, Reason, SeriesError
+from medflow.steps import crew
 from medflow.steps.account import NONE_OF_OURS, Counts, Tally, fields
 from medflow.steps.settle import Settler, check_scan
+
+REPORT = "report.json"
+"""The report in the output folder: it bears no time and no path, so that the same input gives the same bytes."""
+NOBODY = Source(name="", site="")
+Job: TypeAlias = Series | Single
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """A file that did not come out, by its number among the input's paths in their order, and why."""
+
+    file: int
+    member: int | None
+    """Its number among the members of the archive that `file` is."""
+    state: FileState
+    reason: Reason
+
+    def record(self) -> dict[str, Any]:
+        """Write it as plain values."""
+        member = {} if self.member is None else {"member": self.member}
+        return {"file": self.file, **member, "state": self.state.value, "reason": self.reason.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeidentifyReport:
-    """What became of the files of the folder."""
+    """What became of the files of the folder, and what was done to them."""
 
     files: Counts
     members: Counts
     """Members of archives, each of which counts as one of `files`."""
     series: int
+    objects: int
+    """Objects that are no images of a series: pictures and reports."""
     reasons: Mapping[Reason, int]
+    withheld: Sequence[Withheld]
+    """Every file and member that is not accepted."""
+    ledger: Ledger
+    profile: Profile
 
     @property
     def clean(self) -> bool:
@@ -36,73 +72,200 @@ class DeidentifyReport:
         return not (self.files.quarantined or self.members.quarantined)
 
     def record(self) -> dict[str, Any]:
-        """Write the report as plain values, for `--json`."""
+        """Write the report as plain values, for `--json` and for the output folder."""
         return {
             "files": fields(self.files),
             "members": fields(self.members),
             "series": self.series,
+            "objects": self.objects,
             "reasons": {reason.value: count for reason, count in sorted(self.reasons.items())},
+            "withheld": [one.record() for one in self.withheld],
+            **self.ledger.record(),
+            "profile": {
+                "name": self.profile.name,
+                "digest": self.profile.digest,
+                "options": sorted(option.value for option in self.profile.options),
+                "text": self.profile.text.value,
+                "codes": [{"code": code, "meaning": meaning} for code, meaning in self.profile.methods],
+            },
+            "engine": {"version": version("medflow"), "rules": ENGINE},
+            "editions": dict(EDITIONS),
         }
 
 
-def deidentify(
-    folder: Path, out: Path, *, pseudonyms: Pseudonyms, profile: Profile, progress: Progress = SILENT
-) -> DeidentifyReport:
-    """Write a de-identified copy of every series below `folder`, volumes and planar images, into `out`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Engine:
+    """All that the work on a series or an object needs beside itself."""
 
-    Files of one key always get the same names and bytes; nothing but `out` is written.
+    out: Path
+    pseudonyms: Pseudonyms = field(repr=False)
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """A job that came out: files of it that did not, and what was done to the others."""
+
+    set_aside: tuple[SetAside, ...] = ()
+    ledger: Ledger
+
+
+def deidentify(
+    folder: Path,
+    out: Path,
+    *,
+    pseudonyms: Pseudonyms,
+    profile: Profile,
+    processes: int = 1,
+    progress: Progress = SILENT,
+) -> DeidentifyReport:
+    """Write a de-identified copy of every series and every picture or report below `folder` into `out`.
+
+    Files of one key always get the same names and bytes, by however many processes; nothing but `out` is written. What
+    a killed run was writing there is cleared away.
 
     Raises:
-        ConfigurationError: the folder is not there, or `out` lies inside it.
+        ConfigurationError: the folder is not there, `out` cannot be written, or one of them lies inside the other.
         BatchError: too much failed in ways nobody foresaw.
     """
+    _check_places(folder, out, processes)
+    clear_abandoned(out)
+    scan = scan_folder(folder, progress=progress)
+    check_scan(scan)
+    singles, rest = singles_of(scan.set_aside, CLASSES)
+    account = _Account()
+    for item in rest:
+        account.tally.note(item.file, item.state, item.reason)
+    jobs: list[Job] = [*singles, *scan.series]
+    engine = _Engine(out=out, pseudonyms=pseudonyms, profile=profile)
+    settler = Settler()
+    progress.start("de-identifying series", len(jobs))
+    with closing(_outcomes(partial(_done, engine), jobs, processes)) as outcomes:
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            account.note(job, settler.settle(outcome))
+            progress.advance()
+    clear_abandoned(out)
+    report = account.closed(scan, profile)
+    replace_file(out / REPORT, _spelled(report))
+    return report
+
+
+def _spelled(report: DeidentifyReport) -> bytes:
+    record = {"schema": "medflow/deidentify/1", **report.record()}
+    return (json.dumps(record, indent=2) + "\n").encode("ascii")
+
+
+def _check_places(folder: Path, out: Path, processes: int) -> None:
     if not folder.is_dir():
         raise ConfigurationError("the folder to de-identify is not there, or is no folder")
     if out.resolve().is_relative_to(folder.resolve()):
         raise ConfigurationError("the output folder lies inside the input folder; name another place")
-    scan = scan_folder(folder, progress=progress)
-    check_scan(scan)
-    settler, tally = Settler(), Tally()
-    for item in scan.set_aside:
-        tally.note(item.file, item.state, item.reason)
-    progress.start("de-identifying series", len(scan.series))
-    with archives_kept_open():
-        for series in scan.series:
-            outcome = settler.settle(partial(_one, series, out, pseudonyms, profile))
-            _note(tally, series, outcome)
-            progress.advance()
-    for archive in scan.archives:
-        tally.note(archive.file, *tally.fate_of(archive))
-    files, members = tally.counted(scan)
-    return DeidentifyReport(files=files, members=members, series=tally.series["accepted"], reasons=tally.reasons)
+    if folder.resolve().is_relative_to(out.resolve()):
+        raise ConfigurationError("the input folder lies inside the output folder; name another place")
+    if processes < 1:
+        raise ConfigurationError("at least one process must do the work")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise ConfigurationError("the output folder cannot be made; name another place") from None
 
 
-def _note(tally: Tally, series: Series, outcome: LaidOut | SeriesError) -> None:
-    """Count what became of the files of one series."""
-    if isinstance(outcome, SeriesError):
-        state = FileState.IGNORED if outcome.reason in NONE_OF_OURS else FileState.QUARANTINED
-        for file in series.files():
-            tally.note(file, state, outcome.reason)
+def _outcomes(
+    work: Callable[[Job], _Written], jobs: Sequence[Job], processes: int
+) -> Generator[crew.Outcome[_Written]]:
+    """Do the work on each job here, or in processes of ours, and give the outcomes in the jobs' order."""
+    if min(processes, len(jobs)) > 1:
+        yield from crew.outcomes(work, jobs, processes=min(processes, len(jobs)))
         return
-    tally.series["accepted"] += 1
-    for file in outcome.series.files():
-        tally.note(file, FileState.ACCEPTED)
-    for item in outcome.set_aside:
-        tally.note(item.file, item.state, item.reason)
+    with archives_kept_open():
+        for job in jobs:
+            yield partial(work, job)
 
 
-def _one(series: Series, out: Path, pseudonyms: Pseudonyms, profile: Profile) -> LaidOut:
-    """De-identify one series."""
-    laid = lay_out(series)
+def _done(engine: _Engine, job: Job) -> _Written:
+    """De-identify one series, or one object by itself."""
+    ledger = Ledger()
+    if isinstance(job, Single):
+        deidentify_single(job, pseudonyms=engine.pseudonyms, profile=engine.profile, root=engine.out, ledger=ledger)
+        return _Written(ledger=ledger)
+    laid = lay_out(job)
     deidentify_series(
         laid.series,
         laid.layouts,
         intensity_facts(laid.series),
         planes=laid.planes,
-        pseudonyms=pseudonyms,
-        profile=profile,
-        source=Source(name="", site=""),
-        sha256s=source_sha256s(laid.series),
-        root=out,
+        pseudonyms=engine.pseudonyms,
+        profile=engine.profile,
+        source=NOBODY,
+        root=engine.out,
+        ledger=ledger,
     )
-    return laid
+    return _Written(set_aside=laid.set_aside, ledger=ledger)
+
+
+@dataclass(slots=True)
+class _Account:
+    """What became of every file so far, and what was done."""
+
+    tally: Tally = field(default_factory=Tally)
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def note(self, job: Job, outcome: _Written | SeriesError) -> None:
+        """Count the files of one job, each once."""
+        files = (job.file,) if isinstance(job, Single) else tuple(job.files())
+        if isinstance(outcome, SeriesError):
+            state = _state(job, outcome.reason)
+            for file in files:
+                self.tally.note(file, state, outcome.reason)
+            return
+        self.tally.series["objects" if isinstance(job, Single) else "accepted"] += 1
+        self.ledger.add(outcome.ledger)
+        aside = {item.file.name: item for item in outcome.set_aside}
+        for file in files:
+            item = aside.get(file.name)
+            if item is None:
+                self.tally.note(file, FileState.ACCEPTED)
+            else:
+                self.tally.note(file, item.state, item.reason)
+
+    def closed(self, scan: Scan, profile: Profile) -> DeidentifyReport:
+        """Close the account of all that `scan` saw.
+
+        Raises:
+            BatchError: a file is lost, or counted twice.
+        """
+        for archive in scan.archives:
+            self.tally.note(archive.file, *self.tally.fate_of(archive))
+        files, members = self.tally.counted(scan)
+        return DeidentifyReport(
+            files=files,
+            members=members,
+            series=self.tally.series["accepted"],
+            objects=self.tally.series["objects"],
+            reasons=self.tally.reasons,
+            withheld=_withheld(scan, self.tally),
+            ledger=self.ledger,
+            profile=profile,
+        )
+
+
+def _state(job: Job, reason: Reason) -> FileState:
+    """Say what becomes of files that were turned away: nothing is wrong with those that are none of ours."""
+    if isinstance(job, Single):
+        return state_for(reason)
+    return FileState.IGNORED if reason in NONE_OF_OURS else FileState.QUARANTINED
+
+
+def _withheld(scan: Scan, tally: Tally) -> tuple[Withheld, ...]:
+    """List what did not come out by numbers, in their order."""
+    files = sorted({file.relative for file in scan.files()})
+    numbers = {relative: number for number, relative in enumerate(files, 1)}
+    members: dict[SourceFile, int] = {}
+    inside: dict[str, int] = {}
+    for file in sorted((file for file in scan.files() if file.member), key=lambda one: one.name):
+        members[file] = inside[file.relative] = inside.get(file.relative, 0) + 1
+    found = [
+        Withheld(file=numbers[file.relative], member=members.get(file), state=state, reason=reason)
+        for file, state, reason in tally.set_aside
+    ]
+    return tuple(sorted(found, key=lambda one: (one.file, one.member or 0)))

@@ -12,13 +12,13 @@ from medflow.domain.progress import SILENT, Progress
 from medflow.domain.series import SourceFile
 from medflow.errors import ConfigurationError
 from medflow.steps.account import IngestReport, SeriesCounts, Tally, fields
+from medflow.steps.copies import clear_expired
 from medflow.steps.house import House
 from medflow.steps.journey import Journey
+from medflow.steps.optouts import remembered, without_opted_out
+from medflow.steps.owners import note_places
 from medflow.steps.run import Run, opened
 from medflow.steps.settle import Settler, check_scan
-
-ABANDONED = 3600.0
-"""Seconds after which a half-written folder that nobody writes to is what a killed process left."""
 
 
 def ingest(
@@ -39,7 +39,8 @@ def ingest(
     """
     if not folder.is_dir():
         raise ConfigurationError("the folder to take in is not there, or is no folder")
-    with opened(house, "ingest", source=source.name) as run:
+    house = house.renewed()
+    with opened(house, "ingest", source=source.name, **house.naming) as run:
         scan, waiting = _quiet_part(scan_folder(folder, progress=progress), house, quiet)
         return _take_in_all(run, scan, source, waiting, progress)
 
@@ -50,16 +51,19 @@ def take_in(house: House, scan: Scan, *, source: Source) -> IngestReport:
     Raises:
         BatchError: the counts do not add up, or too much failed in ways nobody foresaw.
     """
-    with opened(house, "ingest", source=source.name) as run:
+    house = house.renewed()
+    with opened(house, "ingest", source=source.name, **house.naming) as run:
         return _take_in_all(run, scan, source, 0, SILENT)
 
 
 def _take_in_all(run: Run, scan: Scan, source: Source, waiting: int, progress: Progress) -> IngestReport:
     house = run.house
     check_scan(scan)
-    clear_abandoned(house.safe, before=house.now().timestamp() - ABANDONED)
+    scan = without_opted_out(house, scan)
+    clear_abandoned(house.safe)
+    clear_expired(house, house.now())
     keys = {file.name: house.pseudonyms.file_key(source.name, *file.name) for file in scan.files()}
-    house.vault.put_files({keys[file.name]: _where(file) for file in scan.files()})
+    note_places(house, scan, {keys[file.name]: _where(file) for file in remembered(scan)}, keys)
     settler = Settler()
     progress.start("taking in series", len(scan.series))
     with archives_kept_open(), asking(house.pacs) as pacs:
@@ -69,7 +73,7 @@ def _take_in_all(run: Run, scan: Scan, source: Source, waiting: int, progress: P
             journey.take_in(series, settler)
             progress.advance()
         journey.close_archives(scan.archives)
-    run.detail = {"pacs": pacs.record()} if house.pacs else {}
+    run.detail = {"verified": journey.verified.record()} | ({"pacs": pacs.record()} if house.pacs else {})
     return _closed(run, journey.tally, scan, waiting)
 
 

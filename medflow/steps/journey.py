@@ -1,11 +1,11 @@
 """What one run of ingest does with each file, series and archive, and the rows and audit events that tell of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from medflow.deid.identity import identity_of
-from medflow.deid.series import Source, deidentify_series, source_sha256s
+from medflow.deid.series import Source, deidentify_series, source_digest_of, source_sha256s
 from medflow.dicom.ask import Asking
 from medflow.dicom.completeness import judge
 from medflow.dicom.facts import intensity_facts
@@ -15,10 +15,13 @@ from medflow.domain.safe import DeidentifiedSeries, SeriesUID, StudyUID, series_
 from medflow.domain.series import FileState, Series, SetAside, SourceFile
 from medflow.errors import Reason, SeriesError
 from medflow.steps.account import NONE_OF_OURS, WITHHELD, Tally
+from medflow.steps.copies import keep_copies
 from medflow.steps.house import House
+from medflow.steps.owners import patient_of
 from medflow.steps.run import Run
 from medflow.steps.settle import Settler
-from medflow.store import runs
+from medflow.steps.verify import Verified, check
+from medflow.store import erasures, runs
 from medflow.store import series as series_rows
 from medflow.store.engine import reading, writing
 from medflow.store.runs import FileRow
@@ -35,26 +38,37 @@ class Journey:
     """Key of each file and member, by its name."""
     pacs: Asking
     tally: Tally = field(default_factory=Tally)
+    verified: Verified = field(default_factory=Verified)
 
-    def set_aside(self, asides: Iterable[SetAside]) -> None:
+    def set_aside(self, asides: Collection[SetAside]) -> None:
         """Write down the files that belong to no series."""
         rows = []
         for item in asides:
             self.tally.note(item.file, item.state, item.reason)
             rows.append(self._row(item.file, item.state, item.reason, item.detail))
-        self._write(rows)
+        self._keep_copies(asides, self._write(rows))
 
-    def close_archives(self, archives: Iterable[Archive]) -> None:
+    def close_archives(self, archives: Collection[Archive]) -> None:
         """Write down what became of the archives, once all of their members are dealt with."""
         rows = []
         for archive in archives:
             state, reason = self.tally.fate_of(archive)
             self.tally.note(archive.file, state, reason)
             rows.append(self._row(archive.file, state, reason, archive.detail))
-        self._write(rows)
+        new = self._write(rows)
+        keep_copies(self.run, [(one.file, None) for one in archives if self.keys[one.file.name] in new], self.keys)
 
-    def _write(self, rows: list[FileRow]) -> None:
-        """Write rows of files; each change of a file's state is audited once."""
+    def _keep_copies(self, asides: Iterable[SetAside], keys: Collection[str]) -> None:
+        """Keep encrypted copies of those set-aside files that `keys` names, where the house keeps any."""
+        files = [
+            (item.file, None if item.owner is None else patient_of(self.house.pseudonyms, item.owner))
+            for item in asides
+            if self.keys[item.file.name] in keys
+        ]
+        keep_copies(self.run, files, self.keys)
+
+    def _write(self, rows: list[FileRow]) -> frozenset[str]:
+        """Write rows of files; each change of a file's state is audited once. Name the newly quarantined."""
         with writing(self.house.engine) as connection:
             known = runs.known_files(connection, [row.file_key for row in rows])
             changed = [row for row in rows if _differs(row, known.get(row.file_key))]
@@ -65,6 +79,7 @@ class Journey:
             ignored = Counter(str(row.reason) for row in changed if row.state is FileState.IGNORED)
             if ignored:
                 self.run.append(connection, "files-ignored", "", reasons=dict(ignored))
+        return frozenset(row.file_key for row in changed if row.state is FileState.QUARANTINED)
 
     def take_in(self, series: Series, settler: Settler) -> None:
         """Take one series in, or turn it away on the record."""
@@ -72,7 +87,7 @@ class Journey:
         if known is not None:
             for file, row in zip(series.files(), known, strict=True):
                 self.tally.note(file, row.state, row.reason)
-            self.tally.series["accepted"] += 1
+            self.tally.series["accepted"] += any(row.state is FileState.ACCEPTED for row in known)
             return
         outcome = settler.settle(lambda: self._deidentified(series))
         if isinstance(outcome, SeriesError):
@@ -95,16 +110,21 @@ class Journey:
             if len(unchanged) < len(files) or len(owners) != 1:
                 return None
             owner = series_rows.series_row(connection, owners.pop())
+            forgotten = erasures.is_forgotten(connection, owner.patient)
         stands = owner.state in {"accepted", "superseded"} and owner.profile_digest == self.house.profile.digest
         in_place = owner.folder is not None and (self.house.safe / owner.folder / "series.json").is_file()
-        return unchanged if stands and in_place else None
+        ended = owner.reason is Reason.RETENTION_ENDED
+        remembered = forgotten or self.house.vault.knows(owner.uid, owner.source_digest)  # else filled again
+        return unchanged if ended or (stands and in_place and remembered) else None
 
     def _deidentified(self, series: Series) -> tuple[DeidentifiedSeries, LaidOut]:
-        """Series -> layouts and facts -> identity into the vault -> safe files."""
+        """Series -> layouts and facts -> identity into the vault -> safe files, looked at once more."""
         laid = lay_out(series)
         facts = intensity_facts(laid.series)
         sha256s = source_sha256s(laid.series)
-        identity = identity_of(laid.series, self.house.pseudonyms, self.house.pseudonyms.source_digest(sha256s))
+        identity = identity_of(
+            laid.series, self.house.pseudonyms, source_digest_of(laid.series, self.house.pseudonyms, sha256s)
+        )
         self.house.vault.put_identity(identity)
         safe = deidentify_series(
             laid.series,
@@ -117,6 +137,7 @@ class Journey:
             sha256s=sha256s,
             root=self.house.safe,
         )
+        check(self.house, laid.series, safe, self.verified)
         return safe, laid
 
     def _accept(self, safe: DeidentifiedSeries, laid: LaidOut) -> None:
@@ -136,6 +157,9 @@ class Journey:
                 for older in series_rows.revisions(connection, safe.uid):
                     if older.superseded_by == safe.id:
                         self.run.append(connection, "series-superseded", older.id, by=safe.id)
+        if new:
+            aside = [(item.file, safe.patient) for item in laid.set_aside if item.state is FileState.QUARANTINED]
+            keep_copies(self.run, aside, self.keys)
         for file in laid.series.files():
             self.tally.note(file, FileState.ACCEPTED)
         for item in laid.set_aside:
@@ -148,7 +172,7 @@ class Journey:
         file_state = FileState.IGNORED if refusal.reason in NONE_OF_OURS else FileState.QUARANTINED
         pseudonyms, profile = self.house.pseudonyms, self.house.profile.digest
         patient, barred = pseudonyms.patient(series.patient_id, series.issuer, series.study_instance_uid)
-        source_digest = pseudonyms.source_digest(_readable_sha256s(series))
+        source_digest = source_digest_of(series, pseudonyms, _readable_sha256s(series))
         name = series_id(source_digest, profile)
         rows = [self._row(file, file_state, refusal.reason, refusal.detail, name) for file in series.files()]
         with writing(self.house.engine) as connection:
@@ -172,6 +196,8 @@ class Journey:
             if new:
                 detail = {"reason": refusal.reason.value, "detail": refusal.detail, "files": len(rows)}
                 self.run.append(connection, f"series-{state}", name, **detail)
+        if new and file_state is FileState.QUARANTINED:
+            keep_copies(self.run, [(file, patient) for file in series.files()], self.keys)
         for file in series.files():
             self.tally.note(file, file_state, refusal.reason)
         self.tally.series[state] += 1

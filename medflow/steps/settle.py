@@ -9,6 +9,11 @@ from medflow.errors import BatchError, Reason, SeriesError, came_from
 
 T = TypeVar("T")
 
+
+class Elsewhere(Exception):
+    """A bug that another process of ours met: where it stood there, as `came_from` would say it."""
+
+
 FEW = 3
 SHARE = 0.01
 
@@ -41,7 +46,8 @@ class Settler:
             if refusal is not None:
                 return refusal
             self.unexpected += 1
-            turned_away = SeriesError(Reason.UNEXPECTED_ERROR, came_from(error))
+            where = str(error) if isinstance(error, Elsewhere) else came_from(error)
+            turned_away = SeriesError(Reason.UNEXPECTED_ERROR, where)
             if self.unexpected > FEW and self.unexpected > SHARE * self.tried:
                 raise BatchError(
                     f"{self.unexpected} of {self.tried} series failed in a way nobody foresaw; "

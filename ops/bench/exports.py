@@ -1,5 +1,6 @@
 """A CT as a scanner would write it, large enough to time: air, a body, organs that vary smoothly, and noise."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,18 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 ROOT = "1.2.826.0.1.3680043.10.1.77"
 
 
-def write_ct(folder: Path, *, slices: int = 300, side: int = 512, tilt: float = 0.0) -> Path:
-    """Write one chest-sized CT series of `slices` x `side` x `side` int16; `tilt` shifts each slice along y (mm)."""
+def write_ct(
+    folder: Path,
+    *,
+    slices: int = 300,
+    side: int = 512,
+    tilt: float = 0.0,
+    dress: Callable[[Dataset, int], object] = lambda _, __: None,
+) -> Path:
+    """Write one chest-sized CT series of `slices` x `side` x `side` int16; `tilt` shifts each slice along y (mm).
+
+    `dress` adds to the data set of each slice.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     chance = np.random.default_rng(20260101)
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
@@ -19,9 +30,9 @@ def write_ct(folder: Path, *, slices: int = 300, side: int = 512, tilt: float = 
         lungs = ((np.abs(x) - 0.38) / 0.28) ** 2 + (y / 0.45) ** 2 < np.sin(np.pi * number / slices)
         values = np.where(body, np.where(lungs, -850.0, 40.0), -1000.0) + 60 * body * np.sin(5 * x + number / 20)
         values += chance.normal(0.0, 15.0, values.shape)
-        _slice(number, np.rint(values + 1024).clip(0, 4095).astype(np.int16), tilt).save_as(
-            folder / f"IM{number:05}", enforce_file_format=True
-        )
+        ds = _slice(number, np.rint(values + 1024).clip(0, 4095).astype(np.int16), tilt)
+        dress(ds, number)
+        ds.save_as(folder / f"IM{number:05}", enforce_file_format=True)
     return folder
 
 

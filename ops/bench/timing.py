@@ -1,5 +1,6 @@
 """How the benchmarks measure: cases in turn, medians of several rounds, peaks of processes of their own."""
 
+import resource
 import statistics
 import subprocess
 import sys
@@ -10,17 +11,35 @@ from pathlib import Path
 ROUNDS = 5
 
 
-def medians(cases: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Run every case once to warm up, then `rounds` times in turn; give the median of each (s)."""
+def medians(
+    cases: Mapping[str, Callable[[], object]],
+    rounds: int = ROUNDS,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    between: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
+    """Run every case once to warm up, then `rounds` times in turn; give the median of each (s, by `clock`).
+
+    `between` clears away what a case left; its time is not counted.
+    """
     for case in cases.values():
+        between()
         case()
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():
-            start = time.perf_counter()
+            between()
+            start = clock()
             case()
-            taken[name].append(time.perf_counter() - start)
+            taken[name].append(clock() - start)
+    between()
     return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def processor_seconds() -> float:
+    """Give the processor time (s) that this process took, and all those that it started and saw end."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def peak(arguments: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,29 @@ def test_deidentify_needs_no_database_and_gives_the_same_bytes_under_one_key(med
     assert len(one) == SLICES
     assert one == two
     assert not any(b"PAT-1" in content for content in one.values())
+
+
+def test_deidentify_says_what_it_did_by_which_profile_and_for_whom(medflow: Verb, tmp_path: Path) -> None:
+    write_series(tmp_path / "export", patient="PAT-1")
+    (tmp_path / "export" / "Family^Jane.dcm").touch()
+    (tmp_path / "pseudonym.key").write_bytes(bytes(range(32)))
+    (tmp_path / "pseudonym.key").chmod(0o600)
+    shipped = Path(str(resources.files("medflow.deid") / "tables" / "default.yaml"))
+    options = ("--key", tmp_path / "pseudonym.key", "--recipient", "TRIAL-7")
+
+    code, out, _ = medflow("deidentify", tmp_path / "export", tmp_path / "one", *options, "--json")
+    again, drawn, _ = medflow("deidentify", tmp_path / "export", tmp_path / "two", *options, "--profile", shipped)
+
+    report = json.loads(out)
+    assert (code, again) == (1, 1)
+    assert report["withheld"] == [{"file": SLICES + 1, "state": "quarantined", "reason": "empty-file"}]
+    assert report == json.loads((tmp_path / "one" / "report.json").read_bytes())
+    assert report["editions"]
+    assert "empty-file" in drawn
+    assert "113100" in drawn
+    assert "Jane" not in out + drawn
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).rglob("*.dcm")} for n in ("one", "two"))
+    assert one == two
 
 
 def test_the_quarantine_lists_keys_and_shows_the_path_of_one(medflow: Verb, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_what_was_done_is_marked_with_its_codes(tmp_path: Path, deidentify: Deid
     assert cleaned.PatientIdentityRemoved == "YES"
     assert cleaned.LongitudinalTemporalInformationModified == "MODIFIED"
     codes = {item.CodeValue for item in cleaned.DeidentificationMethodCodeSequence}
-    assert codes == {"113100", "113103", "113105", "113107", "113108", "113111"}
+    assert codes == {"113100", "113101", "113103", "113105", "113107", "113108", "113111"}
     assert cleaned.PatientName == cleaned.PatientID == safe.patient
 
 

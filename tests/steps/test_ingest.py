@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from medflow.deid.folder import being_written
 from medflow.errors import BatchError, ConfigurationError, Reason
 from medflow.steps.account import Counts
 from medflow.steps.audit import events, verify
@@ -135,19 +136,18 @@ def test_a_lost_safe_copy_is_written_again_with_the_same_bytes(house: House, tmp
     assert {path.name: path.read_bytes() for path in house.safe.rglob("*") if path.is_file()} == first
 
 
-def test_what_a_killed_run_was_writing_is_cleared_by_a_later_one(house: House, tmp_path: Path) -> None:
+def test_what_a_killed_run_was_writing_is_cleared_by_the_next_one_and_what_is_being_written_is_not(
+    house: House, tmp_path: Path
+) -> None:
     write_series(tmp_path / "export", patient="PAT-1")
     ingest(house, tmp_path / "export", source=EXPORT)
     (series_folder,) = house.safe.glob("*/*")
-    for name, age in (("old", 7200), ("young", 60)):
-        half = series_folder / f".writing-{name}"
-        half.mkdir()
-        since = house.now().timestamp() - age
-        os.utime(half, (since, since))
+    (series_folder / ".writing-left").mkdir()
 
-    ingest(house, tmp_path / "export", source=EXPORT)
+    with being_written(series_folder) as folder:
+        ingest(house, tmp_path / "export", source=EXPORT)
 
-    assert [path.name for path in series_folder.glob(".writing-*")] == [".writing-young"]
+        assert list(series_folder.glob(".writing-*")) == [folder]
 
 
 def test_a_missing_slice_makes_two_volumes_of_one_accepted_series(house: House, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_pictures_of_an_earlier_look_are_removed_and_other_files_stay(tmp_path: 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"1_1.png", "notes.txt", "photo.png"}
 
 
-def test_a_slice_with_suspected_text_is_drawn_as_withheld(tmp_path: Path) -> None:
+def test_a_volume_with_text_on_its_slices_is_not_drawn(tmp_path: Path) -> None:
     series = next((SAMPLE / "SAMPLE-CT-005").rglob("SE*"))
     shutil.copytree(series, tmp_path / "export")
 
@@ -252,8 +252,9 @@ def test_a_slice_with_suspected_text_is_drawn_as_withheld(tmp_path: Path) -> Non
 
     drawn = pictures(look(tmp_path / "export"), tmp_path / "out")
 
-    assert [one.withheld for one in drawn.drawn] == [("axial",)]
-    assert not drawn.clean
+    assert [one.refusal.reason for one in drawn.missing] == [Reason.BURNED_IN_TEXT]
+    assert not drawn.drawn
+    assert not list((tmp_path / "out").glob("*.png"))
 
 
 def test_of_a_head_only_the_axial_plane_is_drawn_unless_heads_are_accepted(tmp_path: Path) -> None:
