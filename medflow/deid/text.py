@@ -42,6 +42,8 @@ MOST_THAT_COUNT, SHARPEST = 8, 0.85
 """More marks, or sharper ones, say no more than these."""
 FEWEST = 4
 """Characters in a line that are suspected."""
+MANY, MOST_ALIKE = 4, 0.8
+"""Of so many marks, no word has a larger share of one character."""
 WEIGHTS = {
     "marks": 1.9,
     "plateau": 5.8,
@@ -213,8 +215,16 @@ def _lines(marks: _Marks, *, turned: bool) -> Iterator[tuple[dict[str, float], B
         typical = float(np.median(height[members]))
         characters = np.maximum(1, np.round(width[members] / (0.75 * typical))).sum()
         fewest = FEWEST if turned or characters < FEWEST + 2 else FEWEST - 1
-        if len(members) >= fewest and characters >= FEWEST:
+        if len(members) >= fewest and characters >= FEWEST and not _is_pattern(marks, members):
             yield _line(marks, boxes, members), _around(marks.boxes[members])
+
+
+def _is_pattern(marks: _Marks, members: NDArray[np.int64]) -> bool:
+    """Say whether the marks of a line are one and the same over and over: the ticks of a scale, a grid, a chequer."""
+    boxes = marks.boxes[members]
+    drawn = np.column_stack((boxes[:, 2:] - boxes[:, :2], marks.area[members]))
+    _, counts = np.unique(drawn, axis=0, return_counts=True)
+    return len(members) >= MANY and bool(counts.max() > MOST_ALIKE * len(members))
 
 
 def _neighbours(marks: _Marks, boxes: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -153,3 +153,12 @@ def test_the_box_lies_around_the_words() -> None:
 )
 def test_what_shows_nothing_is_not_suspected(frame: NDArray[np.generic]) -> None:
     assert not suspected_text(frame)
+
+
+@pytest.mark.parametrize("size", [32, 128, 512])
+def test_a_chequer_a_grid_and_the_ticks_of_a_scale_are_no_writing(size: int) -> None:
+    y, x = np.mgrid[:size, :size]
+    chequer, grid = (x // 4 + y // 4) % 2 * 1000, ((y % 8 == 0) | (x % 8 == 0)) * 1000
+    ticks = ((x % 10 < 2) & (y > size // 2) & (y < size // 2 + 8)) * 1000
+
+    assert not any(suspected_text(drawn) for drawn in (chequer, grid, ticks))
