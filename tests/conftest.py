@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from medflow.store.engine import open_engine
 from medflow.store.schema import upgrade, upgrade_vault
@@ -27,15 +29,24 @@ REQUIRED = "MEDFLOW_TEST_REQUIRE_SERVERS"
 SUPERUSER = "postgres"
 NUMBERS = count(1)
 SCRATCH_BYTES = 2**31
+TOGETHER = "tests/pipelines/"
+
+
+class FileByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not typed for strict checking
+    """Deals tests to processes file by file; those that share the one Prefect server go to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER if nodeid.startswith(TOGETHER) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileByFile:
+    """Deal the tests so, where there are several processes."""
+    return FileByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal tests to processes file by file; those that share the one Prefect server go to one process, and first."""
-    together = Path(__file__).with_name("pipelines")
-    for item in items:
-        home = together if item.path.parent == together else item.path
-        item.add_marker(pytest.mark.xdist_group(str(home)))
-    items.sort(key=lambda item: item.path.parent != together)
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))
 
 
 class NoServer(Exception):
