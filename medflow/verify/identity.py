@@ -20,7 +20,7 @@ ESCAPES = re.compile(r"\x1b[\x20-\x2f]*[\x30-\x7e]")
 """Escape sequences that are left where a text is read otherwise than it was written."""
 DELIMITERS = set(b"\\^=\r\n\f\t")
 """Signs after which a text is back in its first character set (PS3.5 6.1.2.5.3)."""
-STUDY, CHARACTER_SET = 0x0020000D, 0x00080005
+STUDY, CHARACTER_SET, MODEL = 0x0020000D, 0x00080005, 0x00081090
 
 
 class Kind(StrEnum):
@@ -55,12 +55,22 @@ class Identity:
     """Dates with their time of day (YYYYMMDDHHMMSS): times stay, so a date beside its own time was not moved."""
     studies: frozenset[str] = field(default=frozenset(), repr=False)
     """Study Instance UIDs: what came out has no more studies than went in."""
+    models: frozenset[str] = frozenset()
+    """Names of scanners' models, in capitals: a station that is called like a model names nobody."""
+
+    @property
+    def telling(self) -> frozenset[Value]:
+        """The values that tell somebody."""
+        return frozenset(
+            value for value in self.values if value.kind is not Kind.DEVICE or value.text.upper() not in self.models
+        )
 
     def __or__(self, other: "Identity") -> "Identity":
         return Identity(
             values=self.values | other.values,
             moments=self.moments | other.moments,
             studies=self.studies | other.studies,
+            models=self.models | other.models,
         )
 
 
@@ -127,6 +137,7 @@ def identity_of_dataset(dataset: Dataset) -> Identity:
             values=values,
             moments=frozenset(_moments(dataset)),
             studies=frozenset(_texts(dataset.get_item(STUDY), []) if STUDY in dataset else []),
+            models=frozenset(map(str.upper, _texts(dataset.get_item(MODEL), []) if MODEL in dataset else [])),
         )
 
 

@@ -47,8 +47,12 @@ def read_originals(root: Path, *, progress: Progress = SILENT) -> Originals:
     for path in paths:
         reading.add(path)
         progress.advance()
-    identity = Identity(values=frozenset(reading.values), moments=frozenset(reading.moments),
-                        studies=frozenset(reading.studies))  # fmt: skip
+    identity = Identity(
+        values=frozenset(reading.values),
+        moments=frozenset(reading.moments),
+        studies=frozenset(reading.studies),
+        models=frozenset(reading.models),
+    )
     if not identity.values:
         raise ConfigurationError("the folder of originals holds no DICOM object that says whose it is")
     return Originals(identity=identity, objects=reading.objects, unread=reading.unread)
@@ -61,6 +65,7 @@ class _Reading:
         self.values: set[Value] = set()
         self.moments: set[str] = set()
         self.studies: set[str] = set()
+        self.models: set[str] = set()
         self.objects = self.unread = 0
 
     def add(self, path: Path) -> None:
@@ -87,6 +92,7 @@ class _Reading:
             self.values |= found.values
             self.moments |= found.moments
             self.studies |= found.studies
+            self.models |= found.models
 
 
 def _members(stream: BinaryIO, start: bytes) -> Iterator[BinaryIO]:

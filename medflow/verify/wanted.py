@@ -68,7 +68,7 @@ class _Numbering:
 
 def wanted(identity: Identity) -> Wanted:
     """Make an identity ready to be looked for."""
-    values = tuple(sorted(identity.values, key=lambda value: (value.kind, value.text)))
+    values = tuple(sorted(identity.telling, key=lambda value: (value.kind, value.text)))
     numbering = _Numbering()
     told: dict[Form, Phrase] = {}
     runs: dict[Form, Pattern] = {}

@@ -4,6 +4,7 @@ import random
 import string
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -159,3 +160,25 @@ def test_names_that_nobody_planted_are_found_no_more_often_than_is_computed() ->
     expected = sum(look.expected().values())
     assert expected / 2 < len(hits) < 2 * expected
     assert look.admitted(0.05)[1] <= 0.05
+
+
+@pytest.mark.parametrize("patient_id", ["xxxxxxxxxx", "123456789", "7070707070"])
+def test_an_id_that_reads_like_a_plain_or_a_slope_of_pixels_is_told_from_chance_by_nobody(patient_id: str) -> None:
+    look = Looker(wanted=wanted(Identity(values=frozenset([Value(Kind.PATIENT_ID, patient_id)]))))
+    slope = np.arange(20, 80, dtype="<u2").repeat(3).tobytes() + np.arange(20, 120, dtype="<u2").tobytes()
+    plain = np.full(500, 0x78, "<u2").tobytes() + np.tile(np.array([0x37, 0x30], "<u2"), 99).tobytes()
+    image = ct_slice(0)
+    image.PixelData = (image.PixelData[: -len(slope + plain)] + slope + plain)[: len(image.PixelData)]
+    hits = look.look(opened(file_bytes(image)))
+
+    admitted, _ = look.admitted(0.05)
+
+    assert any(hit.place == "pixel data" for hit in hits)
+    assert not [hit for hit in hits if hit.form in admitted and hit.place == "pixel data"]
+
+
+def test_a_station_that_is_called_like_a_scanners_model_names_nobody() -> None:
+    value = Value(Kind.DEVICE, "Intera")
+
+    assert Identity(values=frozenset([value])).telling == {value}
+    assert not Identity(values=frozenset([value]), models=frozenset(["INTERA"])).telling
