@@ -14,7 +14,8 @@ FILES = [clean_file(), clean_file(implicit=True)]
 @settings(max_examples=25, deadline=None)
 @given(which=st.sampled_from(FILES), at=st.integers(132, 900), junk=st.binary(max_size=24), cut=st.integers(0, 60))
 def test_a_value_behind_damage_is_found(which: bytes, at: int, junk: bytes, cut: int) -> None:
-    content = which[:at] + junk + b" Zwingli" * 4 + b" " + which[at + len(junk) + cut :]  # the end of a value may split one
+    names = b" Zwingli" * 4 + b" "  # the end of a value may part one of them
+    content = which[:at] + junk + names + which[at + len(junk) + cut :]
 
     assert Kind.NAME in found_in(looker(Value(Kind.NAME, "Zwingli^H")), content)
 
