@@ -16,6 +16,7 @@ FILE, RAW = b"txt", b"raw"
 """Instead of a VR: a file that is no DICOM, or a stretch of it; the second one's words are read elsewhere."""
 FIELD = re.compile(r"[a-z][a-z0-9_]*")
 HEXADECIMAL = re.compile(r"[0-9a-f]{16,}|-?0x[0-9a-f]\.?[0-9a-f]*p[-+]\d+")
+SITE = "site"
 VOXELS = (0x7FE00010,)
 """Where the pixels of other files stand, as if they were DICOM's."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -122,11 +123,14 @@ def _record(content: bytes) -> Part | None:
 
 
 def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401  (any JSON value)
-    """Give the texts and numbers of a record; not its fields' names, and no digests and floats in hexadecimal."""
+    """Give the texts and numbers of a record; not its fields' names, and no digests and floats in hexadecimal.
+
+    The code of a site is the operator's word, and a patient may be called like it.
+    """
     if isinstance(value, dict):
         for name, each in value.items():
             yield from () if FIELD.fullmatch(name) else (name,)
-            yield from _texts(each)
+            yield from _texts(each) if name != SITE else ()
     elif isinstance(value, list):
         for each in value:
             yield from _texts(each)

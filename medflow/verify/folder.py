@@ -18,7 +18,9 @@ from medflow.verify.walk import Part, parts_of
 from medflow.verify.wanted import Form, Wanted, wanted
 
 BUDGET = 0.05
-"""False alarms that chance may give in one look, of a series or of a folder, at most."""
+"""False alarms that chance may give in one look at a folder, at most."""
+SERIES_BUDGET = 1e-4
+"""The same for one series: an alarm withholds it, and a night has thousands."""
 COPIES = 3
 """Files that values are planted in."""
 LARGEST = 1 << 31
@@ -104,7 +106,7 @@ class Seen:
 
 def look_at_files(listed: tuple[Entry, ...], identity: Identity) -> tuple[float, tuple[Finding, ...]]:
     """Look through the files of a series for its own identity; give the expected false alarms and what was found."""
-    seen = Seen(look=Looker(wanted=wanted(identity)), budget=BUDGET)
+    seen = Seen(look=Looker(wanted=wanted(identity)), budget=SERIES_BUDGET)
     for number, entry in enumerate(listed, 1):
         seen.add(number, entry, lambda _: True)
     _, expected, findings = seen.judged()
