@@ -11,7 +11,7 @@ What was scanned is taken as drawn anew, sign by sign and word by word, from wha
   each zero at its end makes it ten times more likely. One in 40 is a power of two, or next to one.
 - A phrase is the product of its words at each place of a text. Texts that repeat count once.
 - A run of bytes is the product of the shares that its bytes have in a sample of what was scanned, at each byte; one of
-  fewer than three different bytes, or of bytes that rise by one step, is certain to be met: so do pixels.
+  fewer than three different bytes, or of bytes that rise by one step, is not looked for in pixels, which often do so.
 - An original date b, among dates moved back by 366 to 3650 whole days at random, is met with 1/3285 for each original
   date a with 366 <= a - b <= 3650.
 
@@ -26,7 +26,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
-from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -57,8 +56,6 @@ SHORTEST, SHIFTS = 366, 3285
 """Days by which dates are moved back at least, and in how many ways."""
 IDEOGRAPHS = 3000.0
 """Signs of Han, kana and Hangul that are about as common as each other."""
-FEWEST_SIGNS = 3
-"""Different bytes of a run that tells anything: pixels are often alike over a whole plain."""
 STRIDE = 61
 """Every so many bytes one is sampled."""
 
@@ -121,10 +118,6 @@ def expected_bytes(pattern: bytes, scanned: Scanned, places: int) -> float:
     """Expect a run of bytes, whatever the case of its letters, so often by chance at so many places."""
     if not places:
         return 0.0
-    signs = [sign for sign in pattern if sign]
-    steps = {later - earlier for earlier, later in pairwise(signs)}
-    if len(set(signs)) < FEWEST_SIGNS or len(steps) == 1:
-        return math.inf  # a plain of equal pixels, or a slope, is such a run at every place
     return places * math.exp(sum(map(scanned.shares().__getitem__, pattern)))
 
 

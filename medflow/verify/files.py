@@ -16,7 +16,8 @@ FILE, RAW = b"txt", b"raw"
 """Instead of a VR: a file that is no DICOM, or a stretch of it; the second one's words are read elsewhere."""
 FIELD = re.compile(r"[a-z][a-z0-9_]*")
 HEXADECIMAL = re.compile(r"[0-9a-f]{16,}|-?0x[0-9a-f]\.?[0-9a-f]*p[-+]\d+")
-SITE = "site"
+SITE = re.compile(rb'"site":"(?:[^"\\]|\\.)*"')
+"""The code of a site in a series' record: the operator's word, and a patient may be called like it."""
 VOXELS = (0x7FE00010,)
 """Where the pixels of other files stand, as if they were DICOM's."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -34,6 +35,7 @@ def opened(content: bytes, depth: int = 0) -> Iterator[Part]:
     if is_dicom(content):
         yield from parts_of(content)
         return
+    content = SITE.sub(b'"site":null', content) if content.startswith(b"{") else content
     record = _record(content)
     yield Part(content=content, pieces=tuple(_pieces(content)) if record is None else (((), RAW, 0, len(content)),))
     if record is not None:
@@ -123,14 +125,11 @@ def _record(content: bytes) -> Part | None:
 
 
 def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401  (any JSON value)
-    """Give the texts and numbers of a record; not its fields' names, and no digests and floats in hexadecimal.
-
-    The code of a site is the operator's word, and a patient may be called like it.
-    """
+    """Give the texts and numbers of a record; not its fields' names, and no digests and floats in hexadecimal."""
     if isinstance(value, dict):
         for name, each in value.items():
             yield from () if FIELD.fullmatch(name) else (name,)
-            yield from _texts(each) if name != SITE else ()
+            yield from _texts(each)
     elif isinstance(value, list):
         for each in value:
             yield from _texts(each)

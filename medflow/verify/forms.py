@@ -4,8 +4,8 @@ import base64
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import permutations
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, permutations
 
 from medflow.verify.identity import Kind, Value
 from medflow.verify.words import ESCAPES, codecs_for, has_ideographs, spellings, words
@@ -25,6 +25,8 @@ JOINTS = ("^", " ", ",", ", ", "_", "-", ".", "")
 DIGITS = b"0123456789"
 PEOPLE = frozenset({Kind.NAME, Kind.STAFF})
 DAYS = frozenset({Kind.DATE, Kind.BIRTH_DATE})
+FEWEST_SIGNS = 3
+"""Different signs of a run that says anything in pixels."""
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 Phrase = tuple[str, ...]
@@ -110,7 +112,14 @@ def patterns(value: Value) -> set[Pattern]:
         found |= set(_of_text(text, value.kind))
     found |= set(_joined(value))
     found |= set(_packed(value))
-    return {pattern for pattern in found if len(pattern.content) >= SHORTEST}
+    told = {replace(each, pixels=each.pixels and not _is_plain(each.content)) for each in found}
+    return {pattern for pattern in told if len(pattern.content) >= SHORTEST and (pattern.pixels or pattern.headers)}
+
+
+def _is_plain(written: bytes) -> bool:
+    """Say whether a run reads like pixels of a plain or a slope, so that it says nothing where it stands in pixels."""
+    signs = [sign for sign in written if sign]
+    return len(set(signs)) < FEWEST_SIGNS or len({later - earlier for earlier, later in pairwise(signs)}) == 1
 
 
 def _texts(value: Value) -> set[str]:

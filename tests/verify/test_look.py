@@ -169,12 +169,10 @@ def test_an_id_that_reads_like_a_plain_or_a_slope_of_pixels_is_told_from_chance_
     plain = np.full(500, 0x78, "<u2").tobytes() + np.tile(np.array([0x37, 0x30], "<u2"), 99).tobytes()
     image = ct_slice(0)
     image.PixelData = (image.PixelData[: -len(slope + plain)] + slope + plain)[: len(image.PixelData)]
+
     hits = look.look(opened(file_bytes(image)))
 
-    admitted, _ = look.admitted(0.05)
-
-    assert any(hit.place == "pixel data" for hit in hits)
-    assert not [hit for hit in hits if hit.form in admitted and hit.place == "pixel data"]
+    assert hits == ()
 
 
 def test_a_station_that_is_called_like_a_scanners_model_names_nobody() -> None:
