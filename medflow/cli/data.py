@@ -87,6 +87,9 @@ def deidentify(
     recipient: Annotated[
         str, typer.Option(help="Whom it is for: each label gets pseudonyms, UIDs and dates of its own.")
     ] = "",
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the frames in which text was blanked into this folder.")
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that share the series.")] = 1,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -119,6 +122,7 @@ def deidentify(
             out_folder,
             pseudonyms=pseudonyms.for_recipient(recipient) if recipient else pseudonyms,
             profile=default_profile() if profile is None else read_profile(profile),
+            pictures=pictures,
             processes=processes,
             progress=bars,
         )

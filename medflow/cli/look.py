@@ -11,6 +11,7 @@ import typer
 
 from medflow.cli.data import Json, finish
 from medflow.cli.screen import out, print_json, print_table, progress
+from medflow.settings import read_settings
 
 if TYPE_CHECKING:
     from medflow.steps.inspect import Wanted
@@ -42,6 +43,7 @@ def inspect(
     """
     from medflow.deid.keys import new_key
     from medflow.deid.profile import default_profile
+    from medflow.deid.profile_file import read_profile
     from medflow.deid.pseudonyms import Pseudonyms
     from medflow.steps.inspect import inspect as step
     from medflow.steps.pictures import check_places, draw
@@ -49,7 +51,8 @@ def inspect(
     if png is not None:
         check_places(folder, png)
     wanted = None if task is None else _wanted(task)
-    throw_away, profile = Pseudonyms(key=new_key()), default_profile()
+    throw_away, file = Pseudonyms(key=new_key()), read_settings().profile
+    profile = default_profile() if file is None else read_profile(file)
     pictures = None
     with _terminated_as_interrupted(), progress() as bars:
         report = step(folder, pseudonyms=throw_away, profile=profile, wanted=wanted, progress=bars)

@@ -1,13 +1,15 @@
 """Text burned into pixels: each frame looked at, and what is found blanked, or the series withheld."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 
 import numpy as np
+import scipy
 from pydicom import Dataset
-from scipy import ndimage
 
+from medflow.deid.boxes import MARGIN, band, merged, wider
 from medflow.deid.native import Integers
 from medflow.deid.ocr import can_read, readable
 from medflow.deid.original import text_of
@@ -31,10 +33,6 @@ ROOMY = 128
 """Pixels: a frame that is no smaller has room for a name, and whatever is flagged on it is read."""
 ROUNDS = 3
 """Times that a frame is blanked and looked at again before it is given up."""
-MARGIN = 32
-"""Pixels around a suspicious place that are read with it."""
-LEAST_PAD = 3
-"""Pixels by which a box is made larger on each side; tall letters, and later rounds, take more."""
 
 
 class Look(Enum):
@@ -56,37 +54,60 @@ class Blanked:
 
 
 def without_text(
-    dataset: Dataset, frames: Integers, profile: Profile, *, planar: bool, reading: bool = True
+    dataset: Dataset,
+    frames: Integers,
+    profile: Profile,
+    *,
+    planar: bool,
+    known: Collection[Box] | None = None,
+    reading: bool = True,
 ) -> Blanked:
     """Look at every frame of an object and blank the text that is found, as the profile says.
 
-    Nothing is looked at without `Option.CLEAN_PIXELS`. A box is filled with the padding value of the object, else with
-    the frame's lowest; then the frame is looked at again. With `reading` False the extra `ocr` counts as absent.
+    Nothing is looked at without `Option.CLEAN_PIXELS`. What stands on one frame is blanked on all: those on which
+    nobody can read it have it too. `known` are the places found on all objects of the same series (`across`), and then
+    none are looked for here. A box is filled with the padding value of the object, else with the frame's lowest; then
+    the frame is looked at again. With `reading` False the extra `ocr` counts as absent.
 
     Raises:
         SeriesError: text is found, and the profile withholds, or it cannot be blanked; or it may well be there, and
             nothing can read it.
     """
-    if Option.CLEAN_PIXELS not in profile.options or profile.text is TextPolicy.WITHHOLD:
+    blanking = blanks(profile)
+    if not blanking:
         withhold_text(dataset)
     if Option.CLEAN_PIXELS not in profile.options:
         return Blanked(frames=frames)
-    reading = reading and can_read()
-    announced = _announced(dataset)
-    look = _look(dataset, planar=planar, announced=bool(announced), reading=reading)
-    boxes = {number: found for number, frame in enumerate(frames) if (found := _found(frame, look, reading=reading))}
-    if announced and not boxes:
-        raise SeriesError(Reason.BURNED_IN_TEXT, announced)  # it says so, and none is found to blank
+    found = text_in(dataset, frames, planar=planar, whole=blanking, reading=reading) if known is None else known
+    boxes = merged(found if blanking else islice(found, 1))
     if not boxes:
+        withhold_text(dataset)  # it says so, and none is found to blank
         return Blanked(frames=frames)
-    if profile.text is TextPolicy.WITHHOLD:
+    if not blanking:
         raise SeriesError(Reason.BURNED_IN_TEXT, "PixelData")
-    if (
-        look is Look.READ or len(boxes) > 1
-    ):  # what stands on several frames stands on all, also where nobody can read it
-        everywhere = tuple(sorted(set().union(*boxes.values())))
-        boxes = dict.fromkeys(range(len(frames)), everywhere)
-    return _blanked(dataset, frames, boxes, look, reading=reading)
+    reading = reading and can_read()
+    return _blanked(dataset, frames, boxes, _look(dataset, planar=planar, reading=reading), reading=reading)
+
+
+def text_in(
+    dataset: Dataset, frames: Integers, *, planar: bool, whole: bool = True, reading: bool = True
+) -> Iterator[Box]:
+    """Look at every frame of an object, as `without_text` does, and give boxes around what may be text.
+
+    What has the strokes of text is read too if its `whole` line is wanted, for part of it may be harder to see.
+
+    Raises:
+        SeriesError: text may well be there, and nothing can read it.
+    """
+    reading = reading and can_read()
+    look = _look(dataset, planar=planar, reading=reading)
+    for frame in frames:
+        yield from _found(frame, look, whole=whole, reading=reading)
+
+
+def blanks(profile: Profile) -> bool:
+    """Say whether text that is found is blanked."""
+    return Option.CLEAN_PIXELS in profile.options and profile.text is TextPolicy.BLANK
 
 
 def withhold_text(dataset: Dataset) -> None:
@@ -112,14 +133,14 @@ def _image_type(dataset: Dataset) -> frozenset[str]:
     return frozenset(value.strip() for value in values)
 
 
-def _look(dataset: Dataset, *, planar: bool, announced: bool, reading: bool) -> Look:
+def _look(dataset: Dataset, *, planar: bool, reading: bool) -> Look:
     """Choose how closely an object is looked at; BurnedInAnnotation NO proves nothing, and is not asked.
 
     Raises:
         SeriesError: it must be read, and nothing can read it.
     """
     kind = text_of(dataset.get_item(SOP_CLASS), ())
-    if announced or any(kind == each or kind.startswith(f"{each}.") for each in WRITTEN_ON):
+    if _announced(dataset) or any(kind == each or kind.startswith(f"{each}.") for each in WRITTEN_ON):
         if not reading:
             raise SeriesError(Reason.TEXT_CANNOT_BE_READ)
         return Look.READ
@@ -128,7 +149,7 @@ def _look(dataset: Dataset, *, planar: bool, announced: bool, reading: bool) -> 
     return Look.CLOSE if planar else Look.GLIMPSE
 
 
-def _found(frame: Integers, look: Look, *, reading: bool) -> tuple[Box, ...]:
+def _found(frame: Integers, look: Look, *, whole: bool, reading: bool) -> tuple[Box, ...]:
     """Give boxes around what may be text on one frame, (row, column) or (row, column, sample)."""
     colours = [frame] if frame.ndim == 2 else list(np.moveaxis(frame, -1, 0))  # noqa: PLR2004
     found: set[Box] = set()
@@ -137,64 +158,65 @@ def _found(frame: Integers, look: Look, *, reading: bool) -> tuple[Box, ...]:
     for grey in colours:  # each colour by itself: a letter may be as bright as what is around it
         flagged = places(grey, margin=MARGIN)
         if flagged:
-            found.update(_closer(grey, flagged, reading=reading and look is not Look.READ))
+            found.update(_closer(grey, flagged, whole=whole, reading=reading and look is not Look.READ))
         elif look is not Look.GLIMPSE:
             found.update(text_boxes(grey))
     return tuple(sorted(found))
 
 
-def _closer(grey: Integers, flagged: tuple[Box, ...], *, reading: bool) -> Iterator[Box]:
+def _closer(grey: Integers, flagged: tuple[Box, ...], *, whole: bool, reading: bool) -> Iterator[Box]:
     """Look at the flagged places of a frame, and at all of it; what looks only a little like text is read."""
     lines = [*weighed_lines(grey), *(line for place in flagged for line in _enlarged(grey, place))]
     sure = [box for odds, box in lines if odds > LIKELY]
     yield from sure
     roomy = min(grey.shape) >= ROOMY
-    if reading and not sure and (roomy or any(odds > SLIGHT for odds, _ in lines)):
-        for top, left, bottom, right in flagged:
-            for box in readable(grey[top:bottom, left:right]):
-                yield top + box[0], left + box[1], top + box[2], left + box[3]
+    if reading and (whole if sure else roomy or any(odds > SLIGHT for odds, _ in lines)):
+        for place in flagged:
+            yield from _read(grey, place)
+
+
+def _read(frame: Integers, place: Box) -> Iterator[Box]:
+    """Read one place of a frame."""
+    top, left, bottom, right = place
+    part = frame[top:bottom, left:right]
+    for box in readable(part[..., 0] if part.shape[2:] == (1,) else part):
+        yield top + box[0], left + box[1], top + box[2], left + box[3]
 
 
 def _enlarged(grey: Integers, place: Box) -> Iterator[tuple[float, Box]]:
     """Weigh the lines of one place enlarged twice, for the smallest letters have strokes of a single pixel."""
     top, left, bottom, right = place
     crop = grey[top:bottom, left:right].astype(np.float32)
-    for odds, box in weighed_lines(ndimage.zoom(crop, 2, order=1, grid_mode=True, mode="nearest")):
+    for odds, box in weighed_lines(scipy.ndimage.zoom(crop, 2, order=1, grid_mode=True, mode="nearest")):
         yield odds, (top + box[0] // 2, left + box[1] // 2, top - box[2] // -2, left - box[3] // -2)
 
 
-def _blanked(
-    dataset: Dataset, frames: Integers, boxes: Mapping[int, tuple[Box, ...]], look: Look, *, reading: bool
-) -> Blanked:
-    """Fill boxes, and what a second look finds after that, until nothing is found.
+def _blanked(dataset: Dataset, frames: Integers, boxes: Collection[Box], look: Look, *, reading: bool) -> Blanked:
+    """Fill boxes on every frame, and what a second look finds after that, until nothing is found.
 
     Raises:
         SeriesError: something is still found.
     """
     filled = frames.copy()
     done: dict[int, tuple[Box, ...]] = {}
-    for number, found in boxes.items():
+    for number in range(len(frames)):
         neutral = _neutral(dataset, frames[number])
-        left_over, blank = found, set[Box]()
+        left_over, blank = boxes, set[Box]()
         for turn in range(1, ROUNDS + 1):
-            wider = {_wider(box, turn, frames.shape[1:3]) for box in left_over}
-            for top, left, bottom, right in wider:
+            now = {wider(box, turn, frames.shape[1:3]) for box in left_over}
+            for top, left, bottom, right in now:
                 filled[number, top:bottom, left:right] = neutral
-            blank |= wider
-            left_over = _found(filled[number], look, reading=reading)
+            blank |= now
+            found = set(_found(filled[number], look, whole=True, reading=reading))
+            if reading and look is not Look.READ:  # part of a line may be harder to see, but not to read
+                found.update(*(_read(filled[number], band(box, frames.shape[1:3])) for box in now))
+            left_over = merged(found)
             if not left_over:
                 break
         else:
             raise SeriesError(Reason.BURNED_IN_TEXT, "PixelData")
         done[number] = tuple(sorted(blank))
     return Blanked(frames=filled, boxes=done)
-
-
-def _wider(box: Box, turn: int, shape: tuple[int, ...]) -> Box:
-    """Make a box larger on each side: by a quarter of its letters' height, the more the more often it was tried."""
-    top, left, bottom, right = box
-    pad = turn * max(LEAST_PAD, min(bottom - top, right - left) // 4)
-    return max(0, top - pad), max(0, left - pad), min(shape[0], bottom + pad), min(shape[1], right + pad)
 
 
 def _neutral(dataset: Dataset, frame: Integers) -> Integers:

@@ -5,7 +5,7 @@ from io import BytesIO
 from pydicom import DataElement, Dataset, dcmread
 
 from medflow.deid.bodies import Bodies
-from medflow.deid.burned import withhold_text
+from medflow.deid.burned import blanks, withhold_text
 from medflow.deid.cleaner import DAMAGE
 from medflow.deid.describe import contrast_given, descriptors
 from medflow.deid.marks import Person
@@ -40,14 +40,18 @@ def glance(series: Series, *, pseudonyms: Pseudonyms, profile: Profile) -> Descr
         raise SeriesError(Reason.DAMAGED_HEADER) from None
 
 
-def check_headers(series: Series) -> None:
+def check_headers(series: Series, profile: Profile) -> None:
     """Refuse what de-identification would refuse by the header alone: an object that says it shows text.
+
+    Where the profile blanks text, what the header says of it decides nothing.
 
     Raises:
         SeriesError: one of the objects does, cannot be read, or changed.
     """
     for file in series.files():
-        withhold_text(_said_of_text(file))
+        said = _said_of_text(file)
+        if not blanks(profile):
+            withhold_text(said)
 
 
 def _said_of_text(file: SourceFile) -> Dataset:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from medflow.deid.encode import Clean, padded
 from medflow.deid.original import TEXT_VRS, Original, is_empty
+from medflow.deid.text import Box
 
 
 class Outcome(StrEnum):
@@ -34,11 +35,25 @@ class Ledger:
     """By the values of `Outcome`."""
     pixels: Counter[str] = field(default_factory=Counter)
     """By the names of `PIXELS`."""
+    boxes: dict[str, Mapping[int, tuple[Box, ...]]] = field(default_factory=dict)
+    """Name of a file that was written -> frame (0-based) -> what was blanked there; of one series or object alone."""
+
+    def look(self, name: str, *, frames: int, boxes: Mapping[int, tuple[Box, ...]], faceless: int = 0) -> None:
+        """Count the frames of one file that were looked at, and note what was blanked in them."""
+        found = sum(map(len, boxes.values()))
+        self.pixels.update(frames=frames, blanked=len(boxes), boxes=found, faceless=faceless)
+        if boxes:
+            self.boxes[name] = boxes
 
     def add(self, other: "Ledger") -> None:
         """Count what another process counted."""
         self.elements.update(other.elements)
         self.pixels.update(other.pixels)
+        self.boxes.update(other.boxes)
+
+    def counts(self) -> "Ledger":
+        """Give what is counted alone, for the run."""
+        return Ledger(elements=self.elements, pixels=self.pixels)
 
     def record(self) -> dict[str, Mapping[str, int]]:
         """Write the counts as plain values, those of nothing too."""

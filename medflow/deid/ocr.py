@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medflow.deid.text import Box
 from medflow.errors import Reason, SeriesError
@@ -72,7 +72,7 @@ def _pictures(frame: NDArray[np.generic]) -> Iterator[Greys]:
     if most - least > WIDER * (high - low) > 0:
         windows.append((low, high))
     bright = values[(values > low + (high - low) / 3) & (values <= high)]
-    if values.ndim == 2 and bright.size:  # noqa: PLR2004
+    if bright.size:
         inner, outer = (float(value) for value in np.percentile(bright, (5, 95)))
         if high - low > 2 * WIDER * (outer - inner) > 0:
             windows.append((inner - (outer - inner) / 2, outer + (outer - inner) / 2))
@@ -99,8 +99,8 @@ def _tiles(picture: Greys) -> Iterator[tuple[Greys, tuple[int, int], float]]:
 def _zoomed(picture: Greys, zoom: float) -> Greys:
     if zoom == 1.0:
         return picture
-    source = ndimage.uniform_filter(picture, (round(1 / zoom), round(1 / zoom), 1)) if zoom < 1 else picture
-    return np.asarray(ndimage.zoom(source, (zoom, zoom, 1), order=1, grid_mode=True, mode="nearest"), np.uint8)
+    source = scipy.ndimage.uniform_filter(picture, (round(1 / zoom), round(1 / zoom), 1)) if zoom < 1 else picture
+    return np.asarray(scipy.ndimage.zoom(source, (zoom, zoom, 1), order=1, grid_mode=True, mode="nearest"), np.uint8)
 
 
 def _moved(box: Box, top: int, left: int, zoom: float, shape: tuple[int, ...]) -> Box:

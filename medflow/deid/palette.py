@@ -1,12 +1,16 @@
 """Colours of a palette (PS3.3 C.7.9): the picture that they make, and whether they are colours and no message."""
 
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 
 from medflow.deid.native import Integers
 from medflow.deid.original import Original, text_of
+from medflow.deid.text import Box
 from medflow.dicom.pixels import stored_samples
 from medflow.errors import Reason, SeriesError
 
@@ -53,6 +57,29 @@ def indices_of(dataset: Dataset) -> Integers:
     grey.PhotometricInterpretation = "MONOCHROME2"
     grey.PixelData = dataset.get_item(PIXEL_DATA).value
     return stored_samples(grey)
+
+
+def read_as_seen(path: Path) -> Integers:
+    """Read the frames of a file of ours (frame, row, column, sample), the colours of a palette looked up.
+
+    Raises:
+        SeriesError: it is not there, or damaged.
+    """
+    try:
+        dataset = dcmread(path)
+    except (OSError, InvalidDicomError):
+        raise SeriesError(Reason.UNREADABLE_FILE) from None
+    return coloured(dataset, indices_of(dataset)[..., 0]) if has_palette(dataset) else stored_samples(dataset)
+
+
+def darkened(indices: Integers, colours: Integers, boxes: Mapping[int, Iterable[Box]]) -> Integers:
+    """Fill boxes of frames of `indices` (frame, row, column, 1) with the index of the frame's darkest colour."""
+    filled = indices.copy()
+    for number, found in boxes.items():
+        darkest = indices[number].flat[int(colours[number].sum(axis=-1).argmin())]
+        for top, left, bottom, right in found:
+            filled[number, top:bottom, left:right] = darkest
+    return filled
 
 
 def coloured(dataset: Dataset, indices: Integers) -> Integers:

@@ -121,7 +121,7 @@ class _Look:
             SeriesError: it would be turned away.
         """
         facts = intensity_facts(laid.series)
-        check_headers(laid.series)
+        check_headers(laid.series, self.profile)
         unit, missing = _units(laid, facts)
         found = Accepted(
             laid=laid,
