@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medflow.deid.coarse import STEP, Mask, Measures, Sight, outer
 from medflow.domain.series import Modality
@@ -103,19 +103,19 @@ def find_brain(sight: Sight, modality: Modality, head: Mask, depth: Measures) ->
 def _tissues(sight: Sight, modality: Modality, head: Mask) -> Iterator[tuple[Mask, Mask]]:
     """Give what may be brain, and where bone is all around it, ever more strictly."""
     if modality is Modality.CT:
-        smooth = ndimage.gaussian_filter(sight.values, 0.8)
+        smooth = scipy.ndimage.gaussian_filter(sight.values, 0.8)
         yield (smooth > SOFT[0]) & (smooth < SOFT[1]) & (sight.values < BONE), _enclosed(sight.values > BONE)
         return
-    usual = ndimage.gaussian_filter(sight.values * head, 8.0)
-    usual /= np.maximum(ndimage.gaussian_filter(head.astype(np.float64), 8.0), 1e-3)
-    share = ndimage.gaussian_filter(sight.values, 0.6) / np.maximum(usual, 1e-9)
+    usual = scipy.ndimage.gaussian_filter(sight.values * head, 8.0)
+    usual /= np.maximum(scipy.ndimage.gaussian_filter(head.astype(np.float64), 8.0), 1e-3)
+    share = scipy.ndimage.gaussian_filter(sight.values, 0.6) / np.maximum(usual, 1e-9)
     for dimmest in DIMMEST:
         yield (share > dimmest) & (share < BRIGHTEST), head
 
 
 def _largest(inner: Mask, enclosed: Mask) -> Mask:
     """Give the piece of `inner` that has most in `enclosed`."""
-    labels, count = ndimage.label(inner)
+    labels, count = scipy.ndimage.label(inner)
     sizes = np.bincount(labels.ravel(), weights=enclosed.ravel())
     if not count or not sizes[1:].max():
         raise SeriesError(Reason.FACE_NOT_REMOVABLE, "no brain")
@@ -137,7 +137,7 @@ def _hull(sight: Sight, seed: Mask, head: Mask) -> Brain:
     Raises:
         SeriesError: it cannot be a brain by size, form, or the room it takes in the head.
     """
-    places = np.argwhere(seed & ~ndimage.binary_erosion(seed)) * STEP + sight.origin
+    places = np.argwhere(seed & ~scipy.ndimage.binary_erosion(seed)) * STEP + sight.origin
     normals = _directions()
     limits = np.max(places @ normals.T, axis=0) + STEP / 2
     spread = np.cov((np.argwhere(seed) * STEP).T)

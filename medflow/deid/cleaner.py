@@ -8,6 +8,7 @@ from io import BytesIO
 
 from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_sequence
 
@@ -78,6 +79,8 @@ DAMAGE = (
     zlib.error,
 )
 """What pydicom raises over a damaged element or file."""
+SHORT, MOST_DONE = 256, 1024
+"""Bytes of an element's value up to which its outcome is remembered, and of how many elements at a time."""
 FIRST_VR = slice(12, 14)
 """Where the VR of its first element stands in a sequence in explicit VR: after the tags and lengths of item and tag."""
 EXPLICIT_VR = frozenset({*TEXT_VRS, *NUMBER_FORMATS, "AT", "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN"})
@@ -97,6 +100,8 @@ class Cleaner:
     signed: bool = False
     codes: bool = False
     """Codes that no dictionary has stay as they are written, in sequences that an option keeps."""
+    done: dict[object, Clean | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What became of short elements of the standard lately, under this very cleaner: most come again in a series."""
 
     @property
     def context(self) -> tuple[object, ...]:
@@ -127,7 +132,14 @@ class Cleaner:
         original: Original = dataset.get_item(tag)
         if tag >> 16 & 1:
             return self.private(dataset, original, tag)
-        return self.public(dataset, original, tag, path)
+        if tag == CONTENT or not isinstance(original, RawDataElement) or len(original.value or b"") > SHORT:
+            return self.public(dataset, original, tag, path)
+        key = path, tag, original.VR, original.value, original[5:]  # all but where it stood in its file
+        if key not in self.done:
+            if len(self.done) >= MOST_DONE:
+                self.done.clear()
+            self.done[key] = self.public(dataset, original, tag, path)
+        return self.done[key]
 
     def public(self, dataset: Dataset, original: Original, tag: int, path: str) -> Clean | None:
         """Clean an element of the standard."""

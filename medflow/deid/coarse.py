@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medflow.domain.layout import Affine
 
@@ -96,7 +96,9 @@ def sampled_plane(field: Floats, origin: Measures, affine: Measures, plane: tupl
     offset = to_grid[:, 3] + to_grid[:, 2] * k - origin / STEP
     down = offset[:, None, None] + to_grid[:, 1, None, None] * np.arange(rows)[:, None]
     return np.asarray(
-        ndimage.map_coordinates(field, down + to_grid[:, 0, None, None] * np.arange(columns), order=1, mode="nearest")
+        scipy.ndimage.map_coordinates(
+            field, down + to_grid[:, 0, None, None] * np.arange(columns), order=1, mode="nearest"
+        )
     )
 
 
@@ -145,7 +147,7 @@ def _sampled(voxels: Measures, affine: Measures, origin: Measures, shape: tuple[
     """Sample a volume at the points of the grid; say which of them it reaches."""
     inverse = np.linalg.inv(affine)
     matrix, offset = inverse[:3, :3] * STEP, inverse[:3, :3] @ origin + inverse[:3, 3]
-    sampled = ndimage.affine_transform(voxels, matrix, offset, shape, order=1, mode="nearest")
+    sampled = scipy.ndimage.affine_transform(voxels, matrix, offset, shape, order=1, mode="nearest")
     inside = np.ones(shape, bool)
     axes = [np.arange(size) for size in shape]
     reaches = np.where(np.linalg.norm(affine[:3, :3], axis=0) > THICK, 1.0, 0.5)

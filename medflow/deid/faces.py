@@ -9,8 +9,8 @@ there: the edge of what stays is rounded, so that no feature of the face could b
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import SimpleITK as sitk
-from scipy import ndimage
 
 from medflow.deid.brain import distance_to, find_brain
 from medflow.deid.coarse import Floats, Mask, Measures, Shrunk, Sight, overlaid, sampled_plane
@@ -82,18 +82,18 @@ def located(sight: Sight, modality: Modality) -> Face:
 
 def _head(sight: Sight, modality: Modality) -> Mask:
     """Find the largest body in the air, without holes."""
-    smooth = ndimage.gaussian_filter(sight.values, 0.6)
+    smooth = scipy.ndimage.gaussian_filter(sight.values, 0.6)
     body = (smooth > (AIR_BELOW if modality is Modality.CT else _least_signal(smooth, sight.known))) & sight.known
-    opened = ndimage.binary_opening(body, iterations=1)
-    labels, count = ndimage.label(opened)
+    opened = scipy.ndimage.binary_opening(body, iterations=1)
+    labels, count = scipy.ndimage.label(opened)
     if not count:
         raise SeriesError(Reason.FACE_NOT_REMOVABLE, "no head")
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    largest = ndimage.binary_dilation(largest, iterations=1) & body
+    largest = scipy.ndimage.binary_dilation(largest, iterations=1) & body
     for axis in (2, 0):
         for place in range(largest.shape[axis]):
             plane = np.moveaxis(largest, axis, 0)[place]
-            plane[...] = ndimage.binary_fill_holes(plane)
+            plane[...] = scipy.ndimage.binary_fill_holes(plane)
     return np.asarray(largest)
 
 

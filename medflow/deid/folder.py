@@ -99,16 +99,23 @@ def _is_there(folder: Path, descriptor: int) -> bool:
 def write_file(path: Path, *parts: bytes | memoryview) -> str:
     """Write a new file through to the disk, and give the SHA-256 of what it holds."""
     digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    write_soon(path, *parts, flushed=True)
+    return digest.hexdigest()
+
+
+def write_soon(path: Path, *parts: bytes | memoryview, flushed: bool = False) -> None:
+    """Write a new file, which may still be on its way to the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         for part in parts:
-            digest.update(part)
             written = file.write(part)
             while written < len(part):
                 written += file.write(memoryview(part)[written:])
         os.utime(descriptor, (ONE_INSTANT, ONE_INSTANT))
-        os.fsync(descriptor)
-    return digest.hexdigest()
+        if flushed:
+            os.fsync(descriptor)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -127,18 +134,55 @@ def placed(series: DeidentifiedSeries, root: Path) -> DeidentifiedSeries:
     """
     final = root / series.relative_folder
     write_file(series.folder / RECORD, series.written().encode("ascii"))
-    series.folder.chmod(FOLDER_MODE)
-    os.utime(series.folder, (ONE_INSTANT, ONE_INSTANT))
-    flush(series.folder)
-    if not holds(final, series):
-        if final.exists():
-            old = Path(tempfile.mkdtemp(dir=final.parent, prefix=WRITING))
-            final.rename(old / final.name)
-            shutil.rmtree(old, ignore_errors=True)
-        series.folder.rename(final)
-        for folder in (final.parent, final.parent.parent, root):
-            flush(folder)
+    with _alone(final.parent):
+        if not holds(final, series):
+            _move(series.folder, final, root)
     return replace(series, folder=final)
+
+
+def place_files(folder: Path, final: Path, root: Path) -> None:
+    """Rename a folder to `final`, its place below `root`; one that holds the same files stays as it is."""
+    names = sorted(path.name for path in folder.iterdir())
+    with _alone(final.parent):
+        there = final.is_dir() and sorted(path.name for path in final.iterdir()) == names
+        if there and all((final / name).read_bytes() == (folder / name).read_bytes() for name in names):
+            return
+        for name in names:
+            flush(folder / name)
+        _move(folder, final, root)
+
+
+@contextmanager
+def _alone(parent: Path) -> Iterator[None]:
+    """Let processes that bring the same series queue up: none may take away what another one has just placed."""
+    lock = os.open(parent, OPENED)
+    try:
+        with suppress(OSError):  # its file system knows no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def withdraw(final: Path) -> None:
+    """Take a folder away at once; it need not be there."""
+    if final.exists():
+        old = Path(tempfile.mkdtemp(dir=final.parent, prefix=WRITING))
+        final.rename(old / final.name)
+        shutil.rmtree(old, ignore_errors=True)
+        _remove_if_empty(final.parent)
+        _remove_if_empty(final.parent.parent)
+
+
+def _move(folder: Path, final: Path, root: Path) -> None:
+    """Rename a folder whose files are on the disk to its place below `root`; what stands there makes way."""
+    folder.chmod(FOLDER_MODE)
+    os.utime(folder, (ONE_INSTANT, ONE_INSTANT))
+    flush(folder)
+    withdraw(final)
+    folder.rename(final)
+    for above in (final.parent, final.parent.parent, root):
+        flush(above)
 
 
 def holds(folder: Path, series: DeidentifiedSeries) -> bool:
@@ -151,9 +195,9 @@ def holds(folder: Path, series: DeidentifiedSeries) -> bool:
     return all(hashlib.sha256((folder / file.name).read_bytes()).hexdigest() == file.sha256 for file in series.files)
 
 
-def flush(folder: Path) -> None:
-    """Write the names of a folder's files through to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Write a file, or the names of a folder's files, through to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

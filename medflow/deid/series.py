@@ -1,20 +1,17 @@
 """Series -> DeidentifiedSeries: each object cleaned, each frame decoded once, the folder written whole or not."""
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset  # noqa: TC002  (one of the few names here that are only types)
 
 from medflow.deid.bodies import Bodies
-from medflow.deid.burned import without_text
+from medflow.deid.cleaning import Cleaning
 from medflow.deid.describe import contrast_given, descriptors
-from medflow.deid.faceless import Faceless, faceless_by
 from medflow.deid.folder import being_written, placed, write_file
 from medflow.deid.ledger import Ledger
-from medflow.deid.marks import Done, Person
-from medflow.deid.object import Opened, Originals, deidentified_parts, read_bytes
+from medflow.deid.marks import Person
+from medflow.deid.object import Opened
 from medflow.deid.original import encodings_of, text_of
 from medflow.deid.pixels import frame_digests, plane_digests
 from medflow.deid.profile import Profile
@@ -94,23 +91,14 @@ def deidentify_series(  # noqa: PLR0913  (the boundary: everything that decides 
     study = StudyUID(pseudonyms.uid(series.study_instance_uid))
     uid = SeriesUID(pseudonyms.uid(series.series_instance_uid))
     hashed, counted = list(sha256s), Ledger()
-    faceless = faceless_by(
-        profile,
-        _originals(series, hashed, planar=bool(planes)),
-        layouts=layouts,
-        facts=facts,
-        modality=series.modality,
-    )
+    bodies = Bodies(pseudonyms=pseudonyms, profile=profile, person=person, ledger=counted)
+    cleaning = Cleaning(series, layouts, facts, planar=bool(planes), bodies=bodies, sha256s=hashed)
     with being_written(root / study / uid) as folder, hushed():
-        writing = Writing(
-            bodies=Bodies(pseudonyms=pseudonyms, profile=profile, person=person, ledger=counted),
-            layouts=layouts,
-            planes=planes,
-            folder=folder,
-            faceless=faceless,
-        )
-        for original in _originals(series, hashed, planar=bool(planes)):
-            writing.add(original)
+        seen = _Seen(layouts, planes)
+        files = []
+        for number, clean in enumerate(cleaning.objects()):
+            seen.add(number, clean.original, bodies)
+            files.append(StoredFile(name=clean.name, sha256=write_file(folder / clean.name, *clean.parts)))
         safe = DeidentifiedSeries(
             patient=patient,
             barred=barred,
@@ -119,9 +107,9 @@ def deidentify_series(  # noqa: PLR0913  (the boundary: everything that decides 
             modality=series.modality,
             layouts=layouts,
             facts=facts,
-            descriptors=writing.described(source.site),
-            files=tuple(writing.files),
-            series_digest=writing.series_digest(facts),
+            descriptors=seen.described(bodies, site=source.site, head=cleaning.shows_face),
+            files=tuple(files),
+            series_digest=seen.series_digest(facts),
             source_digest=source_digest_of(series, pseudonyms, tuple(hashed)),
             profile_digest=profile.digest,
             folder=folder,
@@ -133,65 +121,24 @@ def deidentify_series(  # noqa: PLR0913  (the boundary: everything that decides 
     return done
 
 
-def _originals(series: Series, sha256s: list[str], *, planar: bool) -> Iterator[Opened]:
-    """Open the originals of a series one after the other; what was not hashed yet is hashed as it is read."""
-    originals = Originals(planar=planar)
-    hashed = len(sha256s)
-    for number, file in enumerate(series.files()):
-        content = read_bytes(file, sha256s[number] if number < hashed else None)
-        if number >= hashed:
-            sha256s.append(hashlib.sha256(content).hexdigest())
-        yield originals.opened(content)
+class _Seen:
+    """What the record of a series says of its objects: what their frames decoded to, and what the first one is."""
 
-
-class Writing:
-    """A series on its way to disk: files written so far, and what their frames decoded to."""
-
-    def __init__(
-        self,
-        *,
-        bodies: Bodies,
-        layouts: tuple[Layout, ...],
-        planes: tuple[PlaneFacts, ...],
-        folder: Path,
-        faceless: Faceless | None = None,
-    ) -> None:
-        self.files: list[StoredFile] = []
-        self._faceless = faceless
-        self._bodies = bodies
+    def __init__(self, layouts: tuple[Layout, ...], planes: tuple[PlaneFacts, ...]) -> None:
         self._layouts = layouts
         self._planes = planes
-        self._folder = folder
         self._frames: dict[tuple[int, int], str] = {}
         self._plane_frames: dict[int, str] = {}
-        self._first: tuple[Dataset, str] | None = None
-        self._contrast = False
+        self._first: tuple[Dataset, str, bool] | None = None
 
-    def add(self, original: Opened) -> None:
-        """Clean and write the next object."""
-        cut: frozenset[int] = frozenset()
-        if self._faceless is not None:
-            bits = int(original.dataset.BitsStored)
-            frames, cut = self._faceless.cut(len(self.files), original.frames, bits)
-            original = replace(original, frames=frames)
-        blanked = without_text(original.dataset, original.frames, self._bodies.profile, planar=bool(self._planes))
-        original = replace(original, frames=blanked.frames, changed=cut | frozenset(blanked.boxes))
-        if self._planes:
-            self._plane_frames |= plane_digests(self._planes, len(self.files), original.frames)
+    def add(self, number: int, original: Opened, bodies: Bodies) -> None:
+        """Look at the next object, whose frames are those that leave."""
+        self._frames |= frame_digests(self._layouts, number, original.frames)
+        self._plane_frames |= plane_digests(self._planes, number, original.frames)
         if self._first is None:
-            serial_number = text_of(original.dataset.get_item(SERIAL_NUMBER), encodings_of(original.dataset))
-            self._bodies.start(original.dataset)
-            self._contrast = contrast_given(original.dataset)
-            self._first = self._bodies.cleaned(original.dataset), serial_number
-        self._frames |= frame_digests(self._layouts, len(self.files), original.frames)
-        done = Done(blanked=bool(blanked.boxes), faceless=self._faceless is not None)
-        parts = deidentified_parts(original, self._bodies, done=done)
-        name = f"IM{len(self.files) + 1:06d}.dcm"
-        self.files.append(StoredFile(name=name, sha256=write_file(self._folder / name, *parts)))
-        boxes = sum(map(len, blanked.boxes.values()))
-        self._bodies.ledger.pixels.update(
-            frames=len(original.frames), blanked=len(blanked.boxes), boxes=boxes, faceless=len(cut)
-        )
+            dataset = original.dataset
+            serial_number = text_of(dataset.get_item(SERIAL_NUMBER), encodings_of(dataset))
+            self._first = bodies.cleaned(dataset), serial_number, contrast_given(dataset)
 
     def series_digest(self, facts: IntensityFacts) -> str:
         """Name what was written by all that a network could see of it."""
@@ -201,15 +148,15 @@ class Writing:
         frames = tuple(tuple(self._frames[which, place] for place in places) for which, places in enumerate(slices))
         return series_digest(self._layouts, frames, facts)
 
-    def described(self, site: str) -> Descriptors:
-        """Describe the series by its first object."""
+    def described(self, bodies: Bodies, *, site: str, head: bool) -> Descriptors:
+        """Describe the series by its first object; `head`: a face may show."""
         if self._first is None:
             raise SeriesError(Reason.NOT_AN_IMAGE)
-        cleaned, serial_number = self._first
+        cleaned, serial_number, contrast = self._first
         return descriptors(
             cleaned,
-            code=self._bodies.pseudonyms.code("device", serial_number) if serial_number else "",
+            code=bodies.pseudonyms.code("device", serial_number) if serial_number else "",
             site=site,
-            head=self._bodies.head and self._faceless is None,
-            contrast=self._contrast,
+            head=head,
+            contrast=contrast,
         )

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medflow.deid.text import FARTHEST, Box
 
@@ -48,8 +48,10 @@ def places(frame: NDArray[Any], *, margin: int) -> tuple[Box, ...]:
     for row, column, side in corners:
         top, left = max(0, row - margin), max(0, column - margin)
         covered[top : row + side + margin, left : column + side + margin] = True
-    labels, _ = ndimage.label(covered)
-    return tuple((rows.start, columns.start, rows.stop, columns.stop) for rows, columns in ndimage.find_objects(labels))
+    labels, _ = scipy.ndimage.label(covered)
+    return tuple(
+        (rows.start, columns.start, rows.stop, columns.stop) for rows, columns in scipy.ndimage.find_objects(labels)
+    )
 
 
 def _scales(frame: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -94,20 +96,24 @@ def _dense(values: NDArray[Any]) -> NDArray[np.bool_] | None:
     if least is None:
         return None
     across = [(down, right, sums > FEWEST) for down, right, sums in _sums(_counted(steps, least))]
-    if not any(np.any(dense) for _, _, dense in across):
+    if not any(dense.any() for _, _, dense in across):
         return None
     steps[0] = 0
     np.subtract(values[1:], values[:-1], out=steps[1:])
     np.abs(steps, out=steps)
-    cells = np.zeros_like(least, bool)
+    cells = np.zeros((len(least), least.shape[1] // CELL), bool)
     for (down, right, dense), (_, _, sums) in zip(across, _sums(_counted(steps, least)), strict=True):
-        for row, column in np.argwhere(dense & (sums > FEWEST)):
+        both = dense & (sums > FEWEST)
+        for row, column in np.argwhere(both) if both.any() else ():
             cells[row : row + down, column : column + right] = True
     return cells if cells.any() else None
 
 
 def _least_steps(values: NDArray[Any], across: NDArray[Any]) -> NDArray[Any] | None:
-    """Give for each cell (down, across) the step from which it counts there; None where nothing stands out anywhere."""
+    """Give for each row of cells and each column of pixels the step from which it counts there.
+
+    None where nothing stands out anywhere.
+    """
     apart = max(1, int((values.size / SAMPLE) ** 0.5))
     some = np.sort(values[::apart, ::apart], axis=None)
     rare = len(some) // 200
@@ -118,14 +124,16 @@ def _least_steps(values: NDArray[Any], across: NDArray[Any]) -> NDArray[Any] | N
     if not stands_out.any():
         return None
     never = SHORT.max if values.dtype == np.int16 else np.inf
-    return np.where(stands_out, STEP * around, never).astype(values.dtype)
+    return np.repeat(np.where(stands_out, STEP * around, never).astype(values.dtype), CELL, axis=1)
 
 
 def _pooled(values: NDArray[Any], pick: np.ufunc) -> NDArray[Any]:
     """Give the largest (or smallest) value of each cell, the one above it and those beside these two."""
-    found: NDArray[Any] = pick.reduce(values.reshape(-1, CELL, values.shape[1]), axis=1)
-    for _ in range(3):
-        found = pick(found[:, ::2], found[:, 1::2])
+    columns = values.shape[1]
+    line = pick.reduce(values.reshape(-1, CELL, columns), axis=1).ravel()
+    for apart in (4, 2, 1):  # of the eight from each pixel on: a third of the time of looking at every eighth alone
+        line = pick(line[:-apart], line[apart:])
+    found: NDArray[Any] = line[::CELL].reshape(-1, columns // CELL)
     pooled = found.copy()
     pick(pooled[:, 1:], found[:, :-1], out=pooled[:, 1:])
     pick(pooled[:, :-1], found[:, 1:], out=pooled[:, :-1])
@@ -135,7 +143,7 @@ def _pooled(values: NDArray[Any], pick: np.ufunc) -> NDArray[Any]:
 
 def _counted(steps: NDArray[Any], least: NDArray[Any]) -> NDArray[np.uint16]:
     """Count for each cell the steps that are large enough."""
-    large = steps.reshape(-1, CELL, steps.shape[1]) > np.repeat(least, CELL, axis=1)[:, None]
+    large = steps.reshape(-1, CELL, steps.shape[1]) > least[:, None]
     in_eights = np.bitwise_count(np.packbits(large)).reshape(-1, CELL, steps.shape[1] // 8)
     return np.asarray(np.add.reduce(in_eights, axis=1, dtype=np.uint16))
 

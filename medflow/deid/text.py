@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Box = tuple[int, int, int, int]
 """(top, left, bottom, right) in pixels of the frame, the last two exclusive."""
@@ -165,7 +163,7 @@ def _over(values: Floats, pick: np.ufunc) -> Floats:
 
 def _measured(values: Floats, hat: Floats, mask: NDArray[np.bool_], extent: float, *, bright: bool) -> _Marks:
     """Measure the connected parts of `mask`, but for specks of a few pixels."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3), bool))
+    labels, _ = scipy.ndimage.label(mask, np.ones((3, 3), bool))
     places = np.flatnonzero(mask)
     mark = labels.ravel()[places]
     large = np.bincount(mark)[mark] >= SMALLEST
@@ -209,7 +207,9 @@ def _lines(marks: _Marks, *, turned: bool) -> Iterator[tuple[dict[str, float], B
         chosen = np.sort(chosen[np.argsort(marks.sharp[chosen])[-MOST_MARKS:]])
     if len(chosen) < FEWEST - 1:
         return
-    _, which = connected_components(coo_array(_neighbours(marks, boxes, chosen)), directed=False)
+    _, which = scipy.sparse.csgraph.connected_components(
+        scipy.sparse.coo_array(_neighbours(marks, boxes, chosen)), directed=False
+    )
     for line in np.flatnonzero(np.bincount(which) >= FEWEST - 1):
         members = chosen[which == line]
         typical = float(np.median(height[members]))

@@ -11,9 +11,9 @@ from io import BytesIO
 from itertools import permutations, product
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from medflow.domain.plane import Plane
 from medflow.domain.series import Modality
@@ -94,7 +94,7 @@ def plane_picture(plane: Plane) -> Picture:
     grey = np.tensordot(LUMINANCE, channels, axes=1) if len(channels) > 1 else channels[0]
     wide, tall = plane.spacing or (1.0, 1.0)
     pixel = max(wide, tall, max(grey.shape[0] * tall, grey.shape[1] * wide) / LARGEST)
-    shrunk = ndimage.zoom(grey, (tall / pixel, wide / pixel), order=1, grid_mode=True, mode="nearest")
+    shrunk = scipy.ndimage.zoom(grey, (tall / pixel, wide / pixel), order=1, grid_mode=True, mode="nearest")
     low, high = (0.0, 1.0) if plane.unit is Unit.DISPLAY else map(float, np.percentile(grey, (1.0, 99.5)))
     return _greys(shrunk, (low, high if high > low else low + 1.0))
 
@@ -138,7 +138,7 @@ def _cut(volume: Volume[Unit], frame: Vectors, named: tuple[int, ...], plane: in
     except np.linalg.LinAlgError:
         raise SeriesError(Reason.IMPOSSIBLE_GEOMETRY, "affine") from None
     outside = float(volume.voxels.min())
-    return np.asarray(ndimage.map_coordinates(volume.voxels, indices, order=1, cval=outside), np.float32)
+    return np.asarray(scipy.ndimage.map_coordinates(volume.voxels, indices, order=1, cval=outside), np.float32)
 
 
 def _towards(frame: Vectors, named: tuple[int, ...], wanted: tuple[float, ...]) -> Vectors:

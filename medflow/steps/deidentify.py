@@ -7,31 +7,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from medflow.deid.folder import clear_abandoned, replace_file
 from medflow.deid.ledger import Ledger
 from medflow.deid.profile import EDITIONS, ENGINE, Profile
 from medflow.deid.pseudonyms import Pseudonyms
-from medflow.deid.series import Source, deidentify_series
-from medflow.deid.single import CLASSES, deidentify_single
+from medflow.deid.single import CLASSES
 from medflow.dicom.content import archives_kept_open
-from medflow.dicom.facts import intensity_facts
-from medflow.dicom.layout import lay_out
 from medflow.dicom.objects import state_for
 from medflow.dicom.scan import Scan, scan_folder
-from medflow.dicom.singles import Single, singles_of
+from medflow.dicom.singles import singles_of
 from medflow.domain.progress import SILENT, Progress
-from medflow.domain.series import FileState, Series, SetAside, SourceFile
+from medflow.domain.series import FileState, Series, SourceFile
 from medflow.errors import ConfigurationError, Reason, SeriesError
 from medflow.steps import crew
 from medflow.steps.account import NONE_OF_OURS, Counts, Tally, fields
+from medflow.steps.engine import Engine, Job, Written, done, together
 from medflow.steps.settle import Settler, check_scan
 
 REPORT = "report.json"
 """The report in the output folder: it bears no time and no path, so that the same input gives the same bytes."""
-NOBODY = Source(name="", site="")
-Job: TypeAlias = Series | Single
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,42 +89,26 @@ class DeidentifyReport:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Engine:
-    """All that the work on a series or an object needs beside itself."""
-
-    out: Path
-    pseudonyms: Pseudonyms = field(repr=False)
-    profile: Profile
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    """A job that came out: files of it that did not, and what was done to the others."""
-
-    set_aside: tuple[SetAside, ...] = ()
-    ledger: Ledger
-
-
-def deidentify(
+def deidentify(  # noqa: PLR0913  (the verb's options)
     folder: Path,
     out: Path,
     *,
     pseudonyms: Pseudonyms,
     profile: Profile,
+    pictures: Path | None = None,
     processes: int = 1,
     progress: Progress = SILENT,
 ) -> DeidentifyReport:
     """Write a de-identified copy of every series and every picture or report below `folder` into `out`.
 
-    Files of one key always get the same names and bytes, by however many processes; nothing but `out` is written. What
-    a killed run was writing there is cleared away.
+    Files of one key always get the same names and bytes, by however many processes; nothing but `out` is written, and
+    `pictures` of what was blanked. What a killed run was writing there is cleared away.
 
     Raises:
         ConfigurationError: the folder is not there, `out` cannot be written, or one of them lies inside the other.
         BatchError: too much failed in ways nobody foresaw.
     """
-    _check_places(folder, out, processes)
+    _check_places(folder, out, pictures, processes)
     clear_abandoned(out)
     scan = scan_folder(folder, progress=progress)
     check_scan(scan)
@@ -136,11 +116,11 @@ def deidentify(
     account = _Account()
     for item in rest:
         account.tally.note(item.file, item.state, item.reason)
-    jobs: list[Job] = [*singles, *scan.series]
-    engine = _Engine(out=out, pseudonyms=pseudonyms, profile=profile)
+    jobs: list[Job] = [*together(singles, profile), *scan.series]
+    engine = Engine(out=out, pseudonyms=pseudonyms, profile=profile, pictures=pictures)
     settler = Settler()
     progress.start("de-identifying series", len(jobs))
-    with closing(_outcomes(partial(_done, engine), jobs, processes)) as outcomes:
+    with closing(_outcomes(partial(done, engine), jobs, processes)) as outcomes:
         for job, outcome in zip(jobs, outcomes, strict=True):
             account.note(job, settler.settle(outcome))
             progress.advance()
@@ -155,24 +135,25 @@ def _spelled(report: DeidentifyReport) -> bytes:
     return (json.dumps(record, indent=2) + "\n").encode("ascii")
 
 
-def _check_places(folder: Path, out: Path, processes: int) -> None:
+def _check_places(folder: Path, out: Path, pictures: Path | None, processes: int) -> None:
     if not folder.is_dir():
         raise ConfigurationError("the folder to de-identify is not there, or is no folder")
     if out.resolve().is_relative_to(folder.resolve()):
         raise ConfigurationError("the output folder lies inside the input folder; name another place")
     if folder.resolve().is_relative_to(out.resolve()):
         raise ConfigurationError("the input folder lies inside the output folder; name another place")
+    if pictures is not None and pictures.resolve().is_relative_to(folder.resolve()):
+        raise ConfigurationError("the folder for pictures lies inside the input folder; name another place")
     if processes < 1:
         raise ConfigurationError("at least one process must do the work")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        for made in filter(None, (out, pictures)):
+            made.mkdir(parents=True, exist_ok=True)
     except OSError:
         raise ConfigurationError("the output folder cannot be made; name another place") from None
 
 
-def _outcomes(
-    work: Callable[[Job], _Written], jobs: Sequence[Job], processes: int
-) -> Generator[crew.Outcome[_Written]]:
+def _outcomes(work: Callable[[Job], Written], jobs: Sequence[Job], processes: int) -> Generator[crew.Outcome[Written]]:
     """Do the work on each job here, or in processes of ours, and give the outcomes in the jobs' order."""
     if min(processes, len(jobs)) > 1:
         yield from crew.outcomes(work, jobs, processes=min(processes, len(jobs)))
@@ -182,27 +163,6 @@ def _outcomes(
             yield partial(work, job)
 
 
-def _done(engine: _Engine, job: Job) -> _Written:
-    """De-identify one series, or one object by itself."""
-    ledger = Ledger()
-    if isinstance(job, Single):
-        deidentify_single(job, pseudonyms=engine.pseudonyms, profile=engine.profile, root=engine.out, ledger=ledger)
-        return _Written(ledger=ledger)
-    laid = lay_out(job)
-    deidentify_series(
-        laid.series,
-        laid.layouts,
-        intensity_facts(laid.series),
-        planes=laid.planes,
-        pseudonyms=engine.pseudonyms,
-        profile=engine.profile,
-        source=NOBODY,
-        root=engine.out,
-        ledger=ledger,
-    )
-    return _Written(set_aside=laid.set_aside, ledger=ledger)
-
-
 @dataclass(slots=True)
 class _Account:
     """What became of every file so far, and what was done."""
@@ -210,15 +170,18 @@ class _Account:
     tally: Tally = field(default_factory=Tally)
     ledger: Ledger = field(default_factory=Ledger)
 
-    def note(self, job: Job, outcome: _Written | SeriesError) -> None:
+    def note(self, job: Job, outcome: Written | SeriesError) -> None:
         """Count the files of one job, each once."""
-        files = (job.file,) if isinstance(job, Single) else tuple(job.files())
+        files = tuple(job.files()) if isinstance(job, Series) else tuple(single.file for single in job)
         if isinstance(outcome, SeriesError):
             state = _state(job, outcome.reason)
             for file in files:
                 self.tally.note(file, state, outcome.reason)
             return
-        self.tally.series["objects" if isinstance(job, Single) else "accepted"] += 1
+        if isinstance(job, Series):
+            self.tally.series["accepted"] += 1
+        else:
+            self.tally.series["objects"] += len(files) - len(outcome.set_aside)
         self.ledger.add(outcome.ledger)
         aside = {item.file.name: item for item in outcome.set_aside}
         for file in files:
@@ -251,7 +214,7 @@ class _Account:
 
 def _state(job: Job, reason: Reason) -> FileState:
     """Say what becomes of files that were turned away: nothing is wrong with those that are none of ours."""
-    if isinstance(job, Single):
+    if not isinstance(job, Series):
         return state_for(reason)
     return FileState.IGNORED if reason in NONE_OF_OURS else FileState.QUARANTINED
 

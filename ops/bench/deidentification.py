@@ -5,8 +5,9 @@
 A CT of 512 x 512 is drawn three times: with the few attributes that its modules require, with the header of a scanner
 (nested sequences, people, orders, doses, references, private blocks), and with as many private elements as the
 chattiest scanners write. Every peer works on the same files in the same run, taken in turn; counted is processor time,
-our own and that of all processes that we start, so that neither the disk nor another program decides. The engine runs
-with everything on: scan, layout, stray bits, trailing bytes, the look for text, every digest, files flushed to disk.
+our own and that of all processes that we start, so that neither the disk nor another program decides. From folder to
+folder it does all that the tool does: scan, layout, stray bits, trailing bytes, the look for text, files flushed to
+disk. The engine alone is the house's step behind scan and layout, with every digest and the record on top.
 Compressed pixels, several processes and the memory of N and 4 N files follow apart.
 """
 

@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
-from medflow.deid.profile import default_profile
+from medflow.deid.profile import Option, default_profile
 from medflow.deid.pseudonyms import Pseudonyms
 from medflow.errors import ConfigurationError, Reason, SeriesError
 from medflow.steps import crew
@@ -125,6 +127,35 @@ def test_input_and_output_do_not_lie_in_one_another(folder: str, out: str, tmp_p
         run(tmp_path / folder, tmp_path / out)
 
     assert not (tmp_path / out / "report.json").exists()
+
+
+def test_files_of_another_profile_make_way_and_the_same_again_stay_as_they_are(tmp_path: Path) -> None:
+    write_series(tmp_path / "export", patient="PAT-1")
+    full = replace(default_profile(), options=default_profile().options - {Option.MODIFIED_DATES} | {Option.FULL_DATES})
+    deidentify(tmp_path / "export", tmp_path / "out", pseudonyms=HOUSE, profile=full)
+
+    run(tmp_path / "export", tmp_path / "out")
+    inodes = {path: path.stat().st_ino for path in (tmp_path / "out").rglob("*.dcm")}
+    run(tmp_path / "export", tmp_path / "out")
+    run(tmp_path / "export", tmp_path / "new")
+
+    assert len(inodes) == SLICES
+    assert {path: path.stat().st_ino for path in (tmp_path / "out").rglob("*.dcm")} == inodes
+    assert contents(tmp_path / "out") == contents(tmp_path / "new")
+
+
+def test_a_series_that_is_withheld_now_is_no_longer_there(tmp_path: Path) -> None:
+    write_series(tmp_path / "export", patient="PAT-1")
+    run(tmp_path / "export", tmp_path / "out")
+    for path in (tmp_path / "export").iterdir():
+        ds = dcmread(path)
+        ds.BurnedInAnnotation = "YES"
+        ds.save_as(path)
+
+    report = run(tmp_path / "export", tmp_path / "out")
+
+    assert report.files.accepted == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.json"]
 
 
 def test_two_recipients_get_names_that_cannot_be_joined(tmp_path: Path) -> None:
