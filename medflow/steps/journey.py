@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from medflow.deid.identity import identity_of
+from medflow.deid.ledger import Ledger
 from medflow.deid.series import Source, deidentify_series, source_digest_of, source_sha256s
 from medflow.dicom.ask import Asking
 from medflow.dicom.completeness import judge
@@ -117,15 +118,14 @@ class Journey:
         remembered = forgotten or self.house.vault.knows(owner.uid, owner.source_digest)  # else filled again
         return unchanged if ended or (stands and in_place and remembered) else None
 
-    def _deidentified(self, series: Series) -> tuple[DeidentifiedSeries, LaidOut]:
+    def _deidentified(self, series: Series) -> tuple[DeidentifiedSeries, LaidOut, Ledger]:
         """Series -> layouts and facts -> identity into the vault -> safe files, looked at once more."""
+        ledger = Ledger()
         laid = lay_out(series)
         facts = intensity_facts(laid.series)
         sha256s = source_sha256s(laid.series)
-        identity = identity_of(
-            laid.series, self.house.pseudonyms, source_digest_of(laid.series, self.house.pseudonyms, sha256s)
-        )
-        self.house.vault.put_identity(identity)
+        digest = source_digest_of(laid.series, self.house.pseudonyms, sha256s)
+        self.house.vault.put_identity(identity_of(laid.series, self.house.pseudonyms, digest))
         safe = deidentify_series(
             laid.series,
             laid.layouts,
@@ -133,14 +133,21 @@ class Journey:
             planes=laid.planes,
             pseudonyms=self.house.pseudonyms,
             profile=self.house.profile,
-            source=self.source,
+            source=self._source_of(digest),
             sha256s=sha256s,
             root=self.house.safe,
+            ledger=ledger,
         )
         check(self.house, laid.series, safe, self.verified)
-        return safe, laid
+        return safe, laid, ledger
 
-    def _accept(self, safe: DeidentifiedSeries, laid: LaidOut) -> None:
+    def _source_of(self, digest: str) -> Source:
+        """Name the source; files that another one brought before keep its site, which their stored copy holds."""
+        with reading(self.house.engine) as connection:
+            known = series_rows.known_series(connection, digest, self.house.profile.digest)
+        return self.source if known is None or known.site is None else replace(self.source, site=known.site)
+
+    def _accept(self, safe: DeidentifiedSeries, laid: LaidOut, ledger: Ledger) -> None:
         rows = [self._row(file, FileState.ACCEPTED, None, "", safe.id) for file in laid.series.files()]
         rows += [self._row(item.file, item.state, item.reason, item.detail, safe.id) for item in laid.set_aside]
         related = self.pacs.related(laid.series.study_instance_uid, laid.series.series_instance_uid)
@@ -153,6 +160,8 @@ class Journey:
             if new:
                 detail = {"series_digest": safe.series_digest, "profile": safe.profile_digest, "files": len(safe.files)}
                 detail["completeness"] = verdict.verdict.value
+                if ledger.pixels["blanked"]:
+                    detail["text-blanked"] = ledger.pixels["blanked"]
                 self.run.append(connection, "series-accepted", safe.id, volumes=len(safe.layouts), **detail)
                 for older in series_rows.revisions(connection, safe.uid):
                     if older.superseded_by == safe.id:

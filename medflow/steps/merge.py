@@ -1,7 +1,7 @@
 """Two records, one person: the patient's series come to stand under one pseudonym and one shift of dates."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -60,19 +60,21 @@ def merge(house: House, patient: Pseudonym, into: Pseudonym, *, progress: Progre
     left, such as a series that another process took in meanwhile.
 
     Raises:
-        StateError: the two are the same, one of them opted out, or one is a placeholder that stands for one study.
+        StateError: the two are the same, one of them is nobody's name or one of an older epoch, opted out, or is a
+            placeholder that stands for one study.
     """
     house = house.renewed()
+    _check_names(house, patient, into)
     into = house.pseudonyms.aliases.get(into, into)
-    rows = _standing(house, patient)
+    rows = _standing(house, _joined(house, patient, into))
     _check(house, patient, into, rows)
     with opened(house, "merge") as run:
         with writing(house.engine) as connection:
             run.append(connection, "merge-requested", patient, into=into)
-        pseudonyms = replace(house.pseudonyms, aliases=_remembered(house, patient, into, rows))
-        renaming = Renaming(patient=into, days=pseudonyms.day_shift(into) - pseudonyms.day_shift(patient))
-        moved, refused = _moved(house, rows, renaming, progress)
+        _remember(house, patient, into, rows)
+        moved, refused = _moved(house, rows, into, progress)
         with writing(house.engine) as connection:
+            _check_listed(connection, patient, into)
             for row, series in moved:
                 _save(run, connection, row, series)
             models = flags.touched(connection, [patient, into])
@@ -90,38 +92,65 @@ def merge(house: House, patient: Pseudonym, into: Pseudonym, *, progress: Progre
     )
 
 
-def _standing(house: House, patient: Pseudonym) -> tuple[SeriesRow, ...]:
+def _check_names(house: House, *names: Pseudonym) -> None:
+    """Refuse what nobody is called today: a slip of the pen would join two strangers' dates for good."""
+    linked, persons = house.vault.linked(), house.same_patient
     with reading(house.engine) as connection:
-        return tuple(row for row in series_rows.accepted_series(connection) if row.patient == patient)
+        unknown = {name for name in names if not series_rows.series_of(connection, [name])} - persons.keys()
+    if unknown - set(persons.values()):
+        raise StateError("nobody here has such a pseudonym; `medflow reidentify` says whose a pseudonym is")
+    for former in sorted(linked.keys() & set(names)):
+        raise StateError(f"{former} is a name of an older epoch; say the present one, {linked[former]}")
+
+
+def _joined(house: House, patient: Pseudonym, into: Pseudonym) -> frozenset[Pseudonym]:
+    """Name all whom `into` will stand for: earlier merges may have been cut off, or overtaken by another process."""
+    ends = house.pseudonyms.aliases
+    return frozenset({patient, *(old for old, end in ends.items() if end in {patient, into})} - {into})
+
+
+def _standing(house: House, patients: Collection[Pseudonym]) -> tuple[SeriesRow, ...]:
+    with reading(house.engine) as connection:
+        return tuple(row for row in series_rows.accepted_series(connection) if row.patient in patients)
 
 
 def _check(house: House, patient: Pseudonym, into: Pseudonym, rows: tuple[SeriesRow, ...]) -> None:
     if patient == into:
         raise StateError("these are one patient already")
-    if any(row.barred for row in (*rows, *_standing(house, into))):
+    if any(row.barred for row in (*rows, *_standing(house, [into]))):
         raise StateError("a pseudonym that stands for a placeholder ID is one study's, and cannot be merged")
     with reading(house.engine) as connection:
-        if {patient, into} & exclusions.excluded(connection):
-            raise StateError(
-                "one of the two opted out; exclude both, or lift it with `medflow patients exclude --lift` first"
-            )
+        _check_listed(connection, patient, into)
 
 
-def _remembered(
-    house: House, patient: Pseudonym, into: Pseudonym, rows: tuple[SeriesRow, ...]
-) -> Mapping[Pseudonym, Pseudonym]:
+def _check_listed(connection: Connection, patient: Pseudonym, into: Pseudonym) -> None:
+    if {patient, into} & exclusions.excluded(connection):
+        raise StateError(
+            "one of the two opted out; exclude both, or lift it with `medflow patients exclude --lift` first"
+        )
+
+
+def _remember(house: House, patient: Pseudonym, into: Pseudonym, rows: tuple[SeriesRow, ...]) -> None:
     """Write down in the vault who stands for whom, and whom the new revisions will belong to."""
     house.vault.put_alias(patient, into)
     for row in rows:
+        digest = _new_digest(house, row, into)
         for identity in house.vault.identities(series=row.uid):
             if identity.source_digest == row.source_digest:
-                digest = house.pseudonyms.merged_digest(row.source_digest, into)
                 house.vault.put_identity(replace(identity, patient=into, source_digest=digest))
-    return house.vault.aliases()
+
+
+def _new_digest(house: House, row: SeriesRow, into: Pseudonym) -> str:
+    """Name the files of a series as the next ingest will, whomever they were merged into before."""
+    merged = house.pseudonyms.merged_digest
+    with reading(house.engine) as connection:
+        known = [one.source_digest for one in series_rows.revisions(connection, row.uid)]
+    own = next((one for one in known if row.patient and merged(one, row.patient) == row.source_digest), None)
+    return merged(own or row.source_digest, into)
 
 
 def _moved(
-    house: House, rows: tuple[SeriesRow, ...], renaming: Renaming, progress: Progress
+    house: House, rows: tuple[SeriesRow, ...], into: Pseudonym, progress: Progress
 ) -> tuple[list[tuple[SeriesRow, DeidentifiedSeries]], Counter[str]]:
     """Write the new revisions into the safe store."""
     settler = Settler()
@@ -129,7 +158,7 @@ def _moved(
     refused: Counter[str] = Counter()
     progress.start("renaming series", len(rows))
     for row in rows:
-        outcome = settler.settle(partial(_renamed, house, row, renaming))
+        outcome = settler.settle(partial(_renamed, house, row, into))
         if isinstance(outcome, SeriesError):
             refused[outcome.reason.value] += 1
         else:
@@ -138,10 +167,11 @@ def _moved(
     return moved, refused
 
 
-def _renamed(house: House, row: SeriesRow, renaming: Renaming) -> DeidentifiedSeries:
+def _renamed(house: House, row: SeriesRow, into: Pseudonym) -> DeidentifiedSeries:
     series = files.load(house.safe, row)
-    digest = house.pseudonyms.merged_digest(series.source_digest, renaming.patient)
-    return relabelled_series(series, renaming, house.safe, source_digest=digest)
+    days = house.pseudonyms.day_shift(into) - house.pseudonyms.day_shift(series.patient)
+    renaming = Renaming(patient=into, days=days)
+    return relabelled_series(series, renaming, house.safe, source_digest=_new_digest(house, row, into))
 
 
 def _save(run: Run, connection: Connection, row: SeriesRow, series: DeidentifiedSeries) -> None:

@@ -1,19 +1,22 @@
 """Facts about taking in an export: every file accounted for, everything once, nothing touched."""
 
+import fcntl
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from medflow.deid.folder import being_written
+from medflow.deid.folder import being_written, place_files
+from medflow.deid.series import Source
 from medflow.errors import BatchError, ConfigurationError, Reason
 from medflow.steps.account import Counts
 from medflow.steps.audit import events, verify
 from medflow.steps.house import House
 from medflow.steps.ingest import ingest
-from medflow.store import runs, series
+from medflow.store import files, runs, series
 from medflow.store.engine import reading
 from tests.steps.conftest import EXPORT
 from tests.steps.exports import SLICES, write_cohort, write_series
@@ -26,9 +29,9 @@ def _kinds(house: House) -> list[str]:
 def _results(house: House) -> list[tuple[object, ...]]:
     with reading(house.engine) as connection:
         rows = [*series.accepted_series(connection), *series.turned_away(connection)]
-        files = runs.files(connection)
+        seen = runs.files(connection)
     return [(r.id, r.state, r.revision, r.series_digest) for r in rows] + [
-        (f.file_key, f.state, f.reason, f.series_id) for f in files
+        (f.file_key, f.state, f.reason, f.series_id) for f in seen
     ]
 
 
@@ -190,3 +193,35 @@ def test_too_many_unforeseen_failures_stop_the_run_and_are_on_record(house: Hous
         ingest(house, tmp_path / "export", source=EXPORT)
 
     assert "run-failed" in _kinds(house)
+
+
+def test_the_same_files_from_another_source_leave_the_stored_copy_as_its_row_says(house: House, tmp_path: Path) -> None:
+    write_series(tmp_path / "export", patient="PAT-1")
+    ingest(house, tmp_path / "export", source=EXPORT)
+    (tmp_path / "export").rename(tmp_path / "moved")
+
+    report = ingest(house, tmp_path / "moved", source=Source(name="moved", site="south"))
+
+    assert (report.files.accepted, report.series.new) == (8, 0)
+    with reading(house.engine) as connection:
+        (row,) = series.accepted_series(connection)
+    assert files.load(house.safe, row).descriptors.site == EXPORT.site
+
+
+def test_what_another_process_placed_in_the_meantime_stays_in_its_place(tmp_path: Path) -> None:
+    parent = tmp_path / "study" / "series"
+    final, mine = parent / "final", parent / "mine"
+    mine.mkdir(parents=True)
+    (mine / "a.dcm").write_bytes(b"the same")
+    placing = threading.Thread(target=place_files, args=(mine, final, tmp_path))
+
+    lock = os.open(parent, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as the other one holds it while it places its own
+    placing.start()
+    shutil.copytree(mine, final)
+    theirs = final.stat().st_ino
+    os.close(lock)
+    placing.join()
+
+    assert final.stat().st_ino == theirs
+    assert mine.is_dir()

@@ -12,7 +12,9 @@ from medflow.errors import StateError
 from medflow.steps.audit import events, verify
 from medflow.steps.house import House
 from medflow.steps.ingest import ingest
+from medflow.steps.keys import new_epoch
 from medflow.steps.merge import merge
+from medflow.steps.purpose import Purpose
 from medflow.steps.score import score
 from medflow.steps.train import train
 from medflow.store import files, flags
@@ -69,6 +71,7 @@ def test_what_comes_after_the_merge_is_taken_in_as_the_one_patient(
     open_again: Callable[[], House], tmp_path: Path
 ) -> None:
     write_series(tmp_path / "export" / "a", patient="PAT-1")
+    write_series(tmp_path / "export" / "b", patient="PAT-2")
     house = open_again()
     one, into = pseudonym(house, "PAT-1"), pseudonym(house, "PAT-2")
     ingest(house, tmp_path / "export", source=EXPORT)
@@ -80,11 +83,12 @@ def test_what_comes_after_the_merge_is_taken_in_as_the_one_patient(
 
         assert report.files.seen == report.files.accepted
         assert standing(late, one) == []
-        assert len(standing(late, into)) == 2
+        assert len(standing(late, into)) == 3
 
 
 def test_the_same_merge_again_changes_nothing(house: House, tmp_path: Path) -> None:
-    write_series(tmp_path / "export", patient="PAT-1")
+    write_series(tmp_path / "export" / "a", patient="PAT-1")
+    write_series(tmp_path / "export" / "b", patient="PAT-2")
     ingest(house, tmp_path / "export", source=EXPORT)
     one, into = pseudonym(house, "PAT-1"), pseudonym(house, "PAT-2")
     merge(house, one, into)
@@ -97,19 +101,20 @@ def test_the_same_merge_again_changes_nothing(house: House, tmp_path: Path) -> N
 def test_a_safe_copy_that_is_lost_after_the_merge_comes_back_as_it_was(
     open_again: Callable[[], House], tmp_path: Path
 ) -> None:
-    write_series(tmp_path / "export", patient="PAT-1")
+    write_series(tmp_path / "export" / "a", patient="PAT-1")
+    write_series(tmp_path / "export" / "b", patient="PAT-2")
     house = open_again()
     ingest(house, tmp_path / "export", source=EXPORT)
     one, into = pseudonym(house, "PAT-1"), pseudonym(house, "PAT-2")
     merge(house, one, into)
-    (row,) = standing(house, into)
+    rows = standing(house, into)
     for path in sorted(house.safe.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
 
     ingest(open_again(), tmp_path / "export", source=EXPORT)
 
-    assert standing(house, into) == [row]
-    files.load(house.safe, row)
+    assert standing(house, into) == rows
+    assert len([files.load(house.safe, row) for row in rows]) == 2
 
 
 def test_models_that_used_either_patient_are_flagged_and_a_split_between_them_is_named(
@@ -135,14 +140,60 @@ def test_models_that_used_either_patient_are_flagged_and_a_split_between_them_is
 
 
 def test_a_merge_that_makes_no_sense_is_refused(house: House, tmp_path: Path) -> None:
-    write_series(tmp_path / "export", patient="UNKNOWN")
+    write_series(tmp_path / "export" / "a", patient="UNKNOWN")
+    write_series(tmp_path / "export" / "b", patient="PAT-1")
     ingest(house, tmp_path / "export", source=EXPORT)
-    with reading(house.engine) as connection:
-        (row,) = accepted_series(connection)
     one = pseudonym(house, "PAT-1")
+    with reading(house.engine) as connection:
+        (row,) = (row for row in accepted_series(connection) if row.patient != one)
 
     with pytest.raises(StateError, match="one patient already"):
         merge(house, one, one)
     assert row.patient is not None
     with pytest.raises(StateError, match="placeholder"):
         merge(house, row.patient, one)
+
+
+@pytest.mark.parametrize("typo", ["PAAAAAAAAAAAAAAAA", "Family^PAT-1"])
+def test_a_name_that_nobody_has_is_merged_with_nobody_and_repeated_nowhere(
+    house: House, tmp_path: Path, typo: str
+) -> None:
+    write_series(tmp_path / "export", patient="PAT-1")
+    ingest(house, tmp_path / "export", source=EXPORT)
+    one = pseudonym(house, "PAT-1")
+
+    for names in ((one, Pseudonym(typo)), (Pseudonym(typo), one)):
+        with pytest.raises(StateError, match="nobody here") as refusal:
+            merge(house, *names)
+        assert typo not in str(refusal.value)
+
+    assert typo not in str(events(house, subject=None, run=None, limit=999))
+    assert house.vault.aliases() == {}
+
+
+def test_a_name_of_an_older_epoch_is_merged_with_nobody(open_again: Callable[[], House], tmp_path: Path) -> None:
+    write_series(tmp_path / "export" / "a", patient="PAT-1")
+    write_series(tmp_path / "export" / "b", patient="PAT-2")
+    ingest(open_again(), tmp_path / "export", source=EXPORT)
+    former = pseudonym(open_again(), "PAT-1")
+    new_epoch(open_again(), Purpose(words="another key for another year"))
+    house = open_again()
+    ingest(house, tmp_path / "export", source=EXPORT)
+
+    with pytest.raises(StateError, match=pseudonym(house, "PAT-1")):
+        merge(house, former, pseudonym(house, "PAT-2"))
+
+
+def test_after_merges_in_a_row_the_next_ingest_finds_everything_as_it_is(
+    open_again: Callable[[], House], tmp_path: Path
+) -> None:
+    for name in ("PAT-1", "PAT-2", "PAT-3"):
+        write_series(tmp_path / "export" / name, patient=name)
+    house = open_again()
+    ingest(house, tmp_path / "export", source=EXPORT)
+    one, other, into = (pseudonym(house, name) for name in ("PAT-1", "PAT-2", "PAT-3"))
+    house.vault.put_alias(one, other)  # a merge that was killed after it had said so
+    assert merge(open_again(), other, into).series == 2
+
+    assert len(standing(house, into)) == 3
+    assert ingest(open_again(), tmp_path / "export", source=EXPORT).series.new == 0
