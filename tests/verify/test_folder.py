@@ -54,7 +54,7 @@ def test_a_clean_folder_is_clean_and_the_look_is_proved(tmp_path: Path) -> None:
     [
         ("series.json", json.dumps({"description": "CT Zw\u00edngli"}).encode()),
         ("report.json", json.dumps({"Zwingli.dcm": 1}).encode()),
-        ("volume.nii.gz", gzip.compress(bytes(344) + b"n+1\0" + b"seen: Zwingli" + bytes(400))),
+        ("volume.nii.gz", gzip.compress(bytes(344) + b"n+1\0" + b"seen: Zwingli" + bytes(400), mtime=0)),
         ("slice.png", picture(b"seen: Zwingli")),
         ("notes.txt", "Huldrych, ZWINGLI".encode("utf-16")),
         ("Zwingli_Huldrych/empty", b""),
