@@ -112,11 +112,11 @@ def patterns(value: Value) -> set[Pattern]:
         found |= set(_of_text(text, value.kind))
     found |= set(_joined(value))
     found |= set(_packed(value))
-    told = {replace(each, pixels=each.pixels and not _is_plain(each.content)) for each in found}
+    told = {replace(each, pixels=each.pixels and not is_plain(each.content)) for each in found}
     return {pattern for pattern in told if len(pattern.content) >= SHORTEST and (pattern.pixels or pattern.headers)}
 
 
-def _is_plain(written: bytes) -> bool:
+def is_plain(written: bytes) -> bool:
     """Say whether a run reads like pixels of a plain or a slope, so that it says nothing where it stands in pixels."""
     signs = [sign for sign in written if sign]
     return len(set(signs)) < FEWEST_SIGNS or len({later - earlier for earlier, later in pairwise(signs)}) == 1

@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from medflow.verify.forms import DAYS, LONG, PACKED, PEOPLE, name_parts
+from medflow.verify.forms import DAYS, LONG, PACKED, PEOPLE, is_plain, name_parts
 from medflow.verify.identity import Kind, Value
 from medflow.verify.walk import DEFLATED, MAGIC, PIXELS, PREAMBLE, Part, parts_of
 from medflow.verify.words import WIDE, codecs_for
@@ -29,7 +29,7 @@ def planted(content: bytes, value: Value) -> Iterator[Planted]:
     yield "behind the data set", content + b"\0\0" + written, ""
     yield "deflated", _deflated(value), ""
     yield "file name", content, f"{value.text}.dcm"
-    if len(written) >= LONG:
+    if len(written) >= LONG and not is_plain(written):  # a plain is not looked for in pixels
         yield from _in_pixels(part, written)
 
 
