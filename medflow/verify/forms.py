@@ -154,8 +154,9 @@ def _of_text(text: str, kind: Kind) -> Iterator[Pattern]:
         if len(written) >= PACKED:
             yield from _disguised(written, pixels=len(written) >= LONG)
     if has_ideographs(text) or len(text) >= LONG // 2:
-        yield Pattern(text.encode("utf-16-be").lstrip(b"\0"), pixels=len(text) >= LONG)
-        yield Pattern(text.encode("utf-16-le").rstrip(b"\0"), pixels=len(text) >= LONG)
+        for spelled in sorted({text} if text.isascii() else {text, text.upper(), text.lower(), text.title()}):
+            yield Pattern(spelled.encode("utf-16-be").lstrip(b"\0"), pixels=len(text) >= LONG)
+            yield Pattern(spelled.encode("utf-16-le").rstrip(b"\0"), pixels=len(text) >= LONG)
 
 
 def _encoded(text: str) -> set[bytes]:
