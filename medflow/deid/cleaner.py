@@ -40,7 +40,7 @@ from medflow.deid.original import (
     text_of,
     texts_of,
 )
-from medflow.deid.own import is_own_binary, is_own_number
+from medflow.deid.own import are_own_bytes, is_own_binary, is_own_number
 from medflow.deid.palette import colours_of
 from medflow.deid.profile import Action, Profile, Treatment
 from medflow.deid.pseudonyms import Pseudonyms
@@ -56,6 +56,7 @@ from medflow.deid.values import (
     is_measured_by_vendor,
     is_registered_uid,
     is_time,
+    is_unset,
     shifted_date,
     shifted_date_time,
 )
@@ -172,7 +173,11 @@ class Cleaner:
             return None if table is None else Clean(tag=tag, vr="OW", value=table)  # US has no room for 65536 entries
         if treatment.rule == "palette":
             colours = colours_of(original)
-            return None if colours is None else Clean(tag=tag, vr="OW", value=colours)
+            return (
+                None
+                if colours is None or are_own_bytes(colours, self.identity)
+                else Clean(tag=tag, vr="OW", value=colours)
+            )
         if vr == "AT":
             pointers = pointers_of(original)
             return Clean(tag=tag, vr=vr, value=pointers) if pointers and are_pointers(pointers) else None
@@ -223,6 +228,8 @@ class Cleaner:
             return None
         found = numbers_of(original, vr)
         if found is None or hides_text(original.value) or is_own_binary(found, self.identity):
+            return None
+        if are_own_bytes(original.value, self.identity):
             return None
         return packed(vr, found) if all(map(NUMERIC[treatment.rule], found)) else None
 
@@ -290,6 +297,8 @@ def dates(values: list[str], vr: str, days: int) -> list[str]:
     """Shift dates by `days` and keep times of day; all values must be what their VR says."""
     if vr == "TM":
         return values if all(map(is_time, values)) else []
+    if days and any(map(is_unset, values)):
+        return []
     move = shifted_date if vr == "DA" else shifted_date_time
     moved = [move(value, days) for value in values]
     return [value for value in moved if value is not None] if None not in moved else []

@@ -5,13 +5,19 @@ import struct
 
 from medflow.errors import Reason, SeriesError
 
-SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
+SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3})
 ADOBE = re.compile(rb"\xff\xee\0\x0eAdobe.{6}([\0-\2])", re.DOTALL)
 """The application segment that says into which colour space the components go; version and flags say nothing here."""
 COLOURS = 3
+NEEDED = FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDD, 0xF7, 0xF8}
+"""Segments without which an image cannot be decoded: its frame, tables, restarts, scans, and the two of JPEG-LS."""
 NEXT_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
-SOC, SOT, SOD, EOC, COMMENT, LENGTHS = b"\xff\x4f", 0xFF90, 0xFF93, b"\xff\xd9", 0xFF64, 0xFF55
+SOC, SOT, SOD, EOC = b"\xff\x4f", 0xFF90, 0xFF93, b"\xff\xd9"
+CODING = frozenset({0xFF50, 0xFF51, 0xFF52, 0xFF53, 0xFF5C, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF60, 0xFF61})
+"""Segments of JPEG 2000 that say how samples are coded; comments, lengths and what nobody has defined are left out."""
+TEXT = re.compile(rb"[0-9A-Za-z^ .,_-]{10}\0*(?:\xff.)?\0?\Z", re.DOTALL)
+"""Ten letters or digits in a row before the end: coded values read like that once in a million frames."""
 BOX = b"jP\x20\x20"
 
 
@@ -31,6 +37,11 @@ def without_comments(frame: bytes) -> bytes:
     raise SeriesError(Reason.DAMAGED_PIXELS, "codestream")
 
 
+def ends_in_text(frame: bytes) -> bool:
+    """Say whether a text stands behind the coded values of a frame, where no decoder reads any more."""
+    return TEXT.search(frame, max(len(frame) - 64, 0)) is not None
+
+
 def _jpeg(frame: bytes) -> bytes:
     """Follow the segments of ITU-T T.81 and T.87 to the end of the image.
 
@@ -47,7 +58,7 @@ def _jpeg(frame: bytes) -> bytes:
         transform = _transform(frame[at:end]) or transform
         if marker in FRAMES and frame[at + 9] == COLOURS:
             kept.insert(1, transform)
-        if marker != COM and not 0xE0 <= marker <= 0xEF:  # noqa: PLR2004
+        if marker in NEEDED:
             kept.append(frame[at:end])
         if marker == SOS:
             following = NEXT_MARKER.search(frame, end)
@@ -78,19 +89,16 @@ def _jpeg2000(frame: bytes) -> bytes:
     start = frame.index(SOC + b"\xff\x51") if SOC + b"\xff\x51" in frame else 0
     header, at = _segments(frame, start + 2, SOT)
     parts: list[bytes] = []
-    trimmed = False
     while frame[at : at + 2] == struct.pack(">H", SOT):
         length = struct.unpack_from(">I", frame, at + 6)[0]
         end = at + length if length else max(frame.rfind(EOC), at)
         inner, data = _segments(frame, at + 12, SOD)
-        body = b"".join(segment for marker, segment in inner if marker != COMMENT) + frame[data:end]
-        trimmed = trimmed or any(marker == COMMENT for marker, _ in inner)
+        body = b"".join(segment for marker, segment in inner if marker in CODING) + frame[data:end]
         parts.append(frame[at : at + 6] + struct.pack(">I", 12 + len(body)) + frame[at + 10 : at + 12] + body)
         if end <= at or end > len(frame):
             raise SeriesError(Reason.DAMAGED_PIXELS, "codestream")
         at = end
-    dropped = {COMMENT, LENGTHS} if trimmed else {COMMENT}
-    return b"".join((SOC, *(segment for marker, segment in header if marker not in dropped), *parts, EOC))
+    return b"".join((SOC, *(segment for marker, segment in header if marker in CODING), *parts, EOC))
 
 
 def _segments(frame: bytes, at: int, until: int) -> tuple[list[tuple[int, bytes]], int]:

@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, RLELossless
 
-from medflow.deid.codestream import without_comments
+from medflow.deid.codestream import ends_in_text, without_comments
 from medflow.deid.native import Integers, Pixels
 from medflow.deid.packing import packed
 from medflow.deid.palette import has_palette
@@ -26,9 +26,9 @@ def compressed_pixels(dataset: Dataset, syntax: UID, frames: Integers, *, change
     """Copy compressed frames, one fragment each with a new offset table; what rides inside and behind them is left out.
 
     `frames` are the decoded values, with a fourth axis of samples where the image is planar; those of `changed` frames
-    are no longer the file's, and are packed anew without loss, as are frames with bits above BitsStored, and all of
-    RLE, which has no end mark. Where the syntax cannot hold exact values, all frames are given uncompressed: `Pixels`
-    says so, and the header must say `as_uncompressed`.
+    are no longer the file's, and are packed anew without loss, as are frames with bits above BitsStored, frames with a
+    text at their end, and all of RLE, which has no end mark. Where the syntax cannot hold exact values, all frames are
+    given uncompressed: `Pixels` says so, and the header must say `as_uncompressed`.
 
     Raises:
         SeriesError: the codestreams cannot be followed, or what would be written decodes to something else.
@@ -38,6 +38,9 @@ def compressed_pixels(dataset: Dataset, syntax: UID, frames: Integers, *, change
     anew = {*changed, *above}
     if syntax == RLELossless:
         anew = set(range(len(frames)))
+    anew |= {
+        number for number, stream in enumerate(streams) if number not in anew and ends_in_text(without_comments(stream))
+    }
     written = _packed(dataset, syntax, frames, streams, anew)
     if written is None:
         value = np.ascontiguousarray(frames, f"<{frames.dtype.kind}{frames.itemsize}").tobytes()

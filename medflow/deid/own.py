@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 from pydicom import Dataset
@@ -31,6 +32,12 @@ SHORTEST_NUMBER = 4
 """Digits of a number that is looked for among measured ones: shorter ones meet by chance."""
 LONG_NUMBER = 6
 """Digits from which a number is looked for with a point in it as well, and in binary values."""
+WRITTEN = 12
+"""Signs up to which a broken number may be one that a person wrote; measured ones have more."""
+FEWEST_BYTES = 4
+"""Bytes of a name that are looked for among numbers."""
+CODECS = ("utf-8", "gb18030", "big5", "euc_kr", "euc_jp", "shift_jis", "utf-16-le", "utf-16-be",
+          "iso8859_5", "iso8859_6", "iso8859_7", "iso8859_8", "koi8_r", "tis_620")  # fmt: skip
 CERTAIN = 8
 """Digits from which a number is looked for inside longer ones too."""
 
@@ -122,8 +129,39 @@ def is_own_number(texts: Sequence[str], own: Words) -> bool:
 
 
 def is_own_binary(numbers: Sequence[float], own: Words) -> bool:
-    """Say whether one of these binary numbers is a long one of an object's own."""
-    return not _whole_numbers(own).isdisjoint(numbers)
+    """Say whether one of these binary numbers is a long one of an object's own, whatever its sign and its point.
+
+    >>> own = frozenset({"83920174"})
+    >>> [is_own_binary([number], own) for number in (-83920174, 83920.174, 8392.25)]
+    [True, True, False]
+    """
+    whole = _whole_numbers(own)
+    if not whole:
+        return False
+    if not whole.isdisjoint(map(abs, numbers)):
+        return True
+    broken = (repr(number) for number in numbers if number % 1)
+    return is_own_number([text for text in broken if len(text) <= WRITTEN], own)
+
+
+def are_own_bytes(value: object, own: Words) -> bool:
+    """Say whether a name of an object's own stands, in any of its byte forms, among bytes that should be numbers.
+
+    >>> are_own_bytes("王小东".encode("gb18030") + bytes(2), frozenset({"王小东"}))
+    True
+    """
+    return isinstance(value, bytes) and any(form in value for form in _forms(own))
+
+
+@lru_cache(maxsize=64)
+def _forms(own: Words) -> tuple[bytes, ...]:
+    found = set()
+    for word in own:
+        for cased in {word, word.lower(), word.title()} if not word.isdigit() else ():
+            for codec in CODECS if not word.isascii() else CODECS[:1]:
+                with suppress(UnicodeError):
+                    found.add(cased.encode(codec))
+    return tuple(sorted(form for form in found if len(form) >= FEWEST_BYTES))
 
 
 @lru_cache(maxsize=64)
@@ -136,7 +174,7 @@ def _pattern(own: Words) -> re.Pattern[str] | None:
     alternatives = []
     for digits in sorted(_digits(own)):
         if len(digits) >= CERTAIN:
-            alternatives.append(r"\.?".join(digits))
+            alternatives.append(r"[.\\]?".join(digits))
         elif len(digits) >= LONG_NUMBER:
             alternatives.append(r"(?<![\d.])[0.]*" + r"\.?".join(digits) + r"[0.]*(?:[eE][-+]?\d+)?(?![\d.])")
         else:

@@ -16,7 +16,7 @@ from medflow.domain.digests import digest
 
 __all__ = ["Action", "Option", "Treatment"]  # they stand in this module's own types
 
-ENGINE = 2
+ENGINE = 3
 """Version of the rules in this package; any change in what comes out takes a new number."""
 EDITIONS = (
     ("PS3.15 Table E.1-1, basic profile", "2026c"),

@@ -7,9 +7,9 @@ from functools import cache
 
 from pydicom._private_dict import private_dictionaries
 
-from medflow.deid.own import names_somebody
+from medflow.deid.own import LONG_NUMBER, names_somebody
 from medflow.deid.values import cleaned_age, is_registered_class
-from medflow.deid.vocabulary import MODEL, VERSION, Allowed, allowed_words, is_spelled, is_term
+from medflow.deid.vocabulary import LETTER, MODEL, VERSION, Allowed, Words, allowed_words, is_spelled, is_term
 
 TextRule = Callable[[Sequence[str], Allowed], list[str]]
 """(values, what they may say in this data set) -> values that may stay; an empty list where none may."""
@@ -24,8 +24,26 @@ INDEX = re.compile(r"\d{1,4}", re.ASCII)
 
 
 def words(values: Sequence[str], allowed: Allowed) -> list[str]:
-    """Keep the allowed words of each value, and the values that still say something."""
-    return [kept for kept in (allowed_words(value, allowed) for value in values) if kept]
+    """Keep the allowed words of each value, and the values that still say something.
+
+    What says nothing value by value may be spelled over all of them, and numbers may add up to one of the patient's.
+    """
+    kept = [kept for kept in (allowed_words(value, allowed) for value in values) if kept]
+    if len(values) > 1 and (is_spelled("\\".join(values)) or sum(map(_is_bare, kept)) > 1):
+        kept = [each for each in kept if len(each) > 1 and not _is_bare(each)]
+    if _adds_up("".join(kept), allowed.own):
+        kept = [plain for each in kept if (plain := " ".join(word for word in each.split() if word.isalpha()))]
+    return kept
+
+
+def _is_bare(value: str) -> bool:
+    return not LETTER.search(value)
+
+
+def _adds_up(text: str, own: Words) -> bool:
+    digits = re.sub(r"\D", "", text)
+    numbers = (word.lstrip("0") for word in own if word.isdigit())
+    return any(len(number) >= LONG_NUMBER and number in digits for number in numbers)
 
 
 def _models(values: Sequence[str], allowed: Allowed) -> list[str]:

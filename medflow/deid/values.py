@@ -22,6 +22,10 @@ TIME = re.compile(r"([01]\d|2[0-3])(:?[0-5]\d(:?([0-5]\d|60)(\.\d{1,6})?)?)?", r
 DATE_TIME = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?([-+]\d{4})?", re.ASCII)
 OLD_DATE = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})", re.ASCII)
 """How ACR-NEMA wrote dates."""
+OLDEST_SCAN, NEVER = 1972, 2100
+"""Years from which on, and before which, a day may be one on which something was done to a patient."""
+RESETS = frozenset({"19800101", "19800106", "20000101"})
+"""Where clocks begin that nobody has set."""
 AGE = re.compile(r"(\d{1,3})([DWMY])", re.ASCII | re.IGNORECASE)
 OLDEST = 89
 DAYS_OF = {"D": 1.0, "W": 7.0, "M": 30.436875, "Y": 365.2425}
@@ -104,6 +108,17 @@ def shifted_date(text: str, days: int) -> str | None:
     except (ValueError, OverflowError):
         return None
     return moved.strftime("%Y%m%d").zfill(8)
+
+
+def is_unset(text: str) -> bool:
+    """Say whether a date is what devices write where they know none: moved, it would tell by how many days.
+
+    >>> [is_unset(each) for each in ("19000101", "99991231", "1970.01.01", "20000101000000", "20240229", "2000")]
+    [True, True, True, True, False, False]
+    """
+    plain = text.replace(".", "")[:8] if OLD_DATE.fullmatch(text) else text[:8]
+    year = plain[:4]
+    return plain in RESETS or (year.isdigit() and not OLDEST_SCAN <= int(year) < NEVER)
 
 
 def shifted_date_time(text: str, days: int) -> str | None:

@@ -67,6 +67,30 @@ def test_comments_and_bytes_behind_the_end_go_and_the_pixels_stay(
     assert np.array_equal(read_stored_values(stored), np.frombuffer(ct_slice(0).PixelData, "<u2").reshape(1, 64, 64))
 
 
+@pytest.mark.parametrize("marker", [b"\xff\x6f", b"\xff\x7a", b"\xff\x30"])
+def test_segments_that_no_decoder_needs_go(marker: bytes) -> None:
+    (frame,) = generate_frames(compressed(JPEG2000Lossless).PixelData, number_of_frames=1)
+
+    assert NOTE not in without_comments(with_note(frame, marker))
+
+
+def test_a_text_between_the_coded_values_and_the_end_goes_and_the_pixels_stay(
+    tmp_path: Path, deidentify: Deidentify
+) -> None:
+    ds = compressed(JPEG2000Lossless)
+    (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
+    at = frame.index(b"\xff\x90") + 6
+    whole = frame[: frame.rindex(b"\xff\xd9")]
+    ds.PixelData = encapsulate([whole[:at] + bytes(4) + whole[at + 4 :] + b"seenByDrMeyer" + b"\xff\xd9"])
+    ds.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+
+    (safe,) = deidentify(write_files(tmp_path / "export", (tmp_path / "one.dcm").read_bytes()))
+
+    stored = safe.folder / safe.files[0].name
+    assert b"DrMeyer" not in stored.read_bytes()
+    assert np.array_equal(read_stored_values(stored), np.frombuffer(ct_slice(0).PixelData, "<u2").reshape(1, 64, 64))
+
+
 def test_nothing_rides_behind_the_runs_of_rle(tmp_path: Path, deidentify: Deidentify) -> None:
     ds = compressed(RLELossless)
     (frame,) = generate_frames(ds.PixelData, number_of_frames=1)

@@ -279,7 +279,7 @@ def test_claims_of_others_do_not_stay() -> None:
     assert (kept.PatientIdentityRemoved, kept.LongitudinalTemporalInformationModified) == ("YES", "MODIFIED")
     assert "RecognizableVisualFeatures" not in kept
     assert kept.BurnedInAnnotation == "NO"
-    assert kept.DeidentificationMethod[-1] == "engine 2"
+    assert kept.DeidentificationMethod[-1] == "engine 3"
 
 
 def test_a_statement_says_what_each_of_its_rules_lets_stay() -> None:

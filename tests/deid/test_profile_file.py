@@ -183,7 +183,7 @@ def test_the_verb_prints_a_table_to_sign(tmp_path: Path) -> None:
     record = json.loads(run.invoke(build(), ["deid", "profile", "--json"]).stdout)
 
     lines = table.stdout.splitlines()
-    assert lines[0].startswith(f"# profile north, digest {read_profile(file).digest}, engine 2")
+    assert lines[0].startswith(f"# profile north, digest {read_profile(file).digest}, engine 3")
     assert "# 113101 Clean Pixel Data Option" in lines
     assert '"0018,1003",DeviceID,LO,kept where it passes the rule,words,removed,"site: kept, our rooms' in table.stdout
     assert '"0010,0010",PatientName,PN,written afresh' in table.stdout

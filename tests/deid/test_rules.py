@@ -336,6 +336,53 @@ def test_terms_that_spell_a_name_value_by_value_go(pseudonyms: Pseudonyms, profi
     assert "ScanOptions" not in kept_of(pseudonyms, profile, ScanOptions=["M", "E", "Y", "E", "R"])
 
 
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("ManufacturerModelName", ["483", "019", "2"]),
+        ("SoftwareVersions", ["12.03", "19.50"]),
+        ("SeriesDescription", ["A", "L", "P", "S"]),
+        ("SeriesDescription", "CHEST 48 MM 301 MM 92 MM"),
+    ],
+)
+def test_values_that_name_somebody_together_do_not_stay(
+    keyword: str, values: object, pseudonyms: Pseudonyms, profile: Profile
+) -> None:
+    kept = kept_of(pseudonyms, profile, **{keyword: values}).get(keyword, "")
+
+    assert not {"1", "2", "3", "A", "L"} & set(str(kept).replace("CHEST", "").replace("MM", ""))
+
+
+@pytest.mark.parametrize("unset", ["19000101", "19700101", "20000101", "99991231"])
+def test_a_day_that_no_clock_has_set_goes_for_moved_it_would_tell_by_how_many_days(
+    unset: str, pseudonyms: Pseudonyms, profile: Profile
+) -> None:
+    ds = ct_slice(0)
+    ds.DateOfLastCalibration, ds.AcquisitionDateTime = unset, f"{unset}000000"
+
+    kept = deidentified(ds, pseudonyms=pseudonyms, profile=profile, patient=Pseudonym("P"))
+
+    assert not kept.get("DateOfLastCalibration")
+    assert not kept.get("AcquisitionDateTime")
+
+
+@pytest.mark.parametrize("number", [-4830192.0, 48301.92, 0.4830192])
+def test_an_own_number_does_not_stay_as_a_binary_one(number: float, pseudonyms: Pseudonyms, profile: Profile) -> None:
+    assert "TransmitterFrequency" not in kept_of(pseudonyms, profile, TransmitterFrequency=number)
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "gb18030", "utf-16-le"])
+def test_a_name_does_not_stay_among_binary_numbers_in_any_character_set(
+    codec: str, pseudonyms: Pseudonyms, profile: Profile
+) -> None:
+    ds = ct_slice(0)
+    ds.SpecificCharacterSet, ds.PatientName = "ISO_IR 192", "\u738b\u5c0f\u4e1c"
+    written = "\u738b\u5c0f\u4e1c".encode(codec)
+    raw(ds, 0x00181310, "US", written + bytes(-len(written) % 2))
+
+    assert "AcquisitionMatrix" not in cleaned(ds, pseudonyms, profile)
+
+
 def test_pointers_are_tags_and_no_letters(pseudonyms: Pseudonyms, profile: Profile) -> None:
     ds, item, other = ct_slice(0), Dataset(), Dataset()
     raw(item, 0x00209165, "AT", b"AEYER ^J")
