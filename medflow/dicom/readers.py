@@ -8,7 +8,6 @@ kills it stands alone and is set aside.
 
 import os
 import pickle
-import struct
 import subprocess
 import sys
 from collections import deque
@@ -17,8 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO
 
+from medflow.dicom.pipes import Died, receive, send
 from medflow.dicom.read import Sharing, refused
 from medflow.dicom.sources import Outcome, read_file
 from medflow.domain.progress import Progress
@@ -33,7 +32,6 @@ SHARE_BYTES = 1 << 28
 """Files and bytes that a process reads at a time."""
 AHEAD = 2
 """Shares for each process that wait to be read or to be taken."""
-LENGTH = struct.Struct("<Q")
 READY, RAISED = b"ready", b"raised"
 
 
@@ -95,10 +93,6 @@ def _read_by(idle: "deque[_Reader]", share: list[SourceFile]) -> list[Outcome]:
         idle.append(reader)
 
 
-class _Died(Exception):
-    """A process ended in the middle of its share."""
-
-
 class _Reader:
     """A process that reads headers. It starts when it is first asked, and again when it died."""
 
@@ -114,14 +108,14 @@ class _Reader:
             return _read_here(files)
         try:
             return self._asked(files)
-        except (_Died, OSError):
+        except (Died, OSError):
             self._end()
         if len(files) > 1:
             half = len(files) // 2
             return self.outcomes(files[:half]) + self.outcomes(files[half:])
         try:
             return self._asked(files) if self._running() else _read_here(files)
-        except (_Died, OSError):
+        except (Died, OSError):
             self._end()
             return [refused(files[0], SeriesError(Reason.UNEXPECTED_ERROR, "the process that read its header died"))]
 
@@ -133,9 +127,9 @@ class _Reader:
     def _asked(self, files: list[SourceFile]) -> list[Outcome]:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
-            raise _Died
-        _send(process.stdin, pickle.dumps([(str(f.path), f.relative, f.size, f.mtime_ns) for f in files]))
-        answer = _receive(process.stdout)
+            raise Died
+        send(process.stdin, pickle.dumps([(str(f.path), f.relative, f.size, f.mtime_ns) for f in files]))
+        answer = receive(process.stdout)
         return _read_here(files) if answer == RAISED else _unpacked(answer, files)
 
     def _running(self) -> bool:
@@ -150,8 +144,8 @@ class _Reader:
                 stderr=subprocess.DEVNULL,
                 env=os.environ | ONE_THREAD,
             )
-            ready = self._process.stdout is not None and _receive(self._process.stdout) == READY
-        except (_Died, OSError):
+            ready = self._process.stdout is not None and receive(self._process.stdout) == READY
+        except (Died, OSError):
             ready = False
         if not ready or self._closed:
             self._end()
@@ -182,11 +176,11 @@ def _command() -> list[str]:
 
 def serve() -> None:
     """Be such a process: read the shares that come in on stdin until it ends."""
-    _send(sys.stdout.buffer, READY)
+    send(sys.stdout.buffer, READY)
     while True:
         try:
-            asked = _receive(sys.stdin.buffer)
-        except _Died:
+            asked = receive(sys.stdin.buffer)
+        except Died:
             return
         files = [
             SourceFile(path=Path(path), relative=relative, size=size, mtime_ns=mtime_ns)
@@ -196,25 +190,7 @@ def serve() -> None:
             answer = _packed(_read_here(files), files)
         except Exception:  # noqa: BLE001  (whoever asked reads them again, and meets it)
             answer = RAISED
-        _send(sys.stdout.buffer, answer)
-
-
-def _send(stream: IO[bytes], content: bytes) -> None:
-    stream.write(LENGTH.pack(len(content)))
-    stream.write(content)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> bytes:
-    (length,) = LENGTH.unpack(_exactly(stream, LENGTH.size))
-    return _exactly(stream, length)
-
-
-def _exactly(stream: IO[bytes], length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) < length:
-        raise _Died
-    return content
+        send(sys.stdout.buffer, answer)
 
 
 class _Pickler(pickle.Pickler):

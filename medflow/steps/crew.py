@@ -7,15 +7,15 @@ it, and another one is started for the next. They end with the pipe, so that non
 
 import os
 import pickle
-import struct
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import IO, Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from medflow.dicom.pipes import Died, receive, send
 from medflow.errors import BatchError, SeriesError, came_from
 from medflow.steps.settle import Elsewhere
 
@@ -27,7 +27,6 @@ Outcome: TypeAlias = Callable[[], Result]
 
 AHEAD = 2
 """Pieces of work for each process that wait to be done or to be taken."""
-LENGTH = struct.Struct("<Q")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 DONE, REFUSED, STOP, BUG = range(4)
 """What became of a piece of work; the first is followed by its result, the others say why."""
@@ -64,10 +63,6 @@ def _done_by(idle: "deque[_Worker[Thing, Result]]", thing: Thing) -> Result:
         idle.append(worker)
 
 
-class _Died(Exception):
-    """A process ended before it answered."""
-
-
 class _Worker(Generic[Thing, Result]):
     """One process. It starts when it is first asked, and again when it died."""
 
@@ -85,7 +80,7 @@ class _Worker(Generic[Thing, Result]):
         """
         try:
             what, *answer = pickle.loads(self._answer(pickle.dumps(thing)))  # noqa: S301  (from a process of ours)
-        except (_Died, OSError):
+        except (Died, OSError):
             self._end()
             raise Elsewhere("the process that worked on it died") from None
         if what == DONE:
@@ -105,13 +100,13 @@ class _Worker(Generic[Thing, Result]):
     def _answer(self, question: bytes) -> bytes:
         process = self._process or self._started()
         if process.stdin is None or process.stdout is None:
-            raise _Died
-        _send(process.stdin, question)
-        return _receive(process.stdout)
+            raise Died
+        send(process.stdin, question)
+        return receive(process.stdout)
 
     def _started(self) -> "subprocess.Popen[bytes]":
         if self._closed:
-            raise _Died
+            raise Died
         start = f"import sys; sys.path[:] = {sys.path!r}; from medflow.steps.crew import serve; serve()"
         self._process = subprocess.Popen(  # noqa: S603  (our own interpreter)
             [sys.executable, "-c", start],
@@ -121,7 +116,7 @@ class _Worker(Generic[Thing, Result]):
             env=os.environ | ONE_THREAD,
         )
         if self._process.stdin is not None:
-            _send(self._process.stdin, pickle.dumps(self._work))
+            send(self._process.stdin, pickle.dumps(self._work))
         return self._process
 
     def _end(self) -> None:
@@ -140,11 +135,11 @@ def serve() -> None:
     """Be such a process: learn the work, then do it on what comes in on stdin until that ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
-    with suppress(_Died):
-        work: Callable[[Any], object] = pickle.loads(_receive(sys.stdin.buffer))  # noqa: S301  (from who started us)
+    with suppress(Died):
+        work: Callable[[Any], object] = pickle.loads(receive(sys.stdin.buffer))  # noqa: S301  (from who started us)
         while True:
-            thing = pickle.loads(_receive(sys.stdin.buffer))  # noqa: S301
-            _send(answers, pickle.dumps(_outcome(work, thing)))
+            thing = pickle.loads(receive(sys.stdin.buffer))  # noqa: S301
+            send(answers, pickle.dumps(_outcome(work, thing)))
 
 
 def _outcome(work: Callable[[Any], object], thing: object) -> tuple[object, ...]:
@@ -156,21 +151,3 @@ def _outcome(work: Callable[[Any], object], thing: object) -> tuple[object, ...]
         return STOP, stop
     except Exception as error:  # noqa: BLE001  (`steps.settle` decides, in the process that asked)
         return BUG, came_from(error)
-
-
-def _send(stream: IO[bytes], content: bytes) -> None:
-    stream.write(LENGTH.pack(len(content)))
-    stream.write(content)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> bytes:
-    (length,) = LENGTH.unpack(_exactly(stream, LENGTH.size))
-    return _exactly(stream, length)
-
-
-def _exactly(stream: IO[bytes], length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) < length:
-        raise _Died
-    return content

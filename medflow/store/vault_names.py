@@ -1,5 +1,6 @@
 """Which pseudonyms are one person: merged records, and the epochs of the pseudonym key."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -133,13 +134,13 @@ class Names(Room):
         known = tuple(sorted(unknown | gone))
         return Begun(number=number, patients=len(links), aliases=len(carried), unknown=known)
 
+    @abstractmethod
     def _every_identity(self, connection: Connection) -> Iterator[Identity]:
         """Open every identity that the vault holds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _hand_over(self, connection: Connection, old: Pseudonym, new: Pseudonym) -> None:
         """Seal the rows of one patient with the data key of another."""
-        raise NotImplementedError
 
     def _epoch(self, connection: Connection) -> Epoch | None:
         value = self.meta(connection, EPOCH)

@@ -4,6 +4,7 @@ Each patient's rows are sealed with a data key of the patient's own, and the vau
 destroyed data key makes all of a patient's rows unreadable for ever, and a new vault key touches no other row.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Rotated:
     """Keys of quarantine copies."""
 
 
-class Room:
+class Room(ABC):
     """The vault's database behind its key."""
 
     def __init__(self, engine: Engine, key: bytes) -> None:
@@ -173,9 +174,9 @@ class Room:
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=row))
         self._seen[name] = sealed
 
+    @abstractmethod
     def _before_rotation(self, connection: Connection) -> None:
         """Seal with data keys what the vault key itself still seals."""
-        raise NotImplementedError
 
     def _refuse_changed_keys(self, meta: Mapping[str, bytes]) -> None:
         if any(meta.get(name) != sealed for name, sealed in self._seen.items()):

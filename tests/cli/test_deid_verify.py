@@ -1,34 +1,10 @@
 """Facts about `medflow deid verify`: what its exit code means, and that it prints no value."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from medflow.cli import main
+from tests.cli.conftest import Verb
 from tests.steps.exports import SLICES, write_series
-
-Verb = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def medflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verb:
-    """Runs one verb in an empty folder, as a shell would; gives exit code, stdout and stderr."""
-    for name in ("MEDFLOW_CONFIG", "MEDFLOW_DATA_DIR", "MEDFLOW_DATABASE_URL", "MEDFLOW_SOURCES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["medflow", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 def test_what_deidentify_wrote_is_clean_until_a_name_is_put_back(medflow: Verb, tmp_path: Path) -> None:

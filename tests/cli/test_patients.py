@@ -1,36 +1,12 @@
 """Facts about the verbs for people's rights: whom they take, what they print, and what they never print."""
 
-import io
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from medflow.cli import main
+from tests.cli.conftest import Verb
 from tests.steps.exports import SLICES, write_series
-
-Verb = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def medflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verb:
-    """Runs one verb in an empty folder, with `typed` on its standard input; gives exit code, stdout and stderr."""
-    for name in ("MEDFLOW_CONFIG", "MEDFLOW_DATA_DIR", "MEDFLOW_DATABASE_URL", "MEDFLOW_SOURCES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str | Path, typed: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["medflow", *map(str, words)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 def test_an_id_on_standard_input_excludes_its_patient_and_is_printed_nowhere(medflow: Verb, tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_verbs import Verb
-from tests.cli.test_verbs import medflow as medflow  # noqa: PLC0414  (a fixture)
+from tests.cli.conftest import Verb
 from tests.steps.conftest import TASK
 from tests.steps.exports import write_series
 

@@ -1,35 +1,13 @@
 """Facts about the command line: what is printed where, and what the exit code means."""
 
 import json
-import sys
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from medflow.cli import main
+from tests.cli.conftest import Verb
 from tests.steps.exports import SLICES, write_cohort, write_series
-
-Verb = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def medflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verb:
-    """Runs one verb in an empty folder, as a shell would; gives exit code, stdout and stderr."""
-    for name in ("MEDFLOW_CONFIG", "MEDFLOW_DATA_DIR", "MEDFLOW_DATABASE_URL", "MEDFLOW_SOURCES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["medflow", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 def test_ingest_prints_one_json_object_and_ends_with_0_where_nothing_is_refused(medflow: Verb, tmp_path: Path) -> None:
