@@ -112,6 +112,21 @@ CREATE TABLE run (
 
 CREATE INDEX ix_run_opened ON run (opened);
 
+CREATE TABLE cohort (
+    id TEXT NOT NULL,
+    cohort_digest TEXT NOT NULL,
+    task TEXT NOT NULL,
+    task_digest TEXT NOT NULL,
+    labels JSON NOT NULL,
+    dealing JSON NOT NULL,
+    left_out JSON NOT NULL,
+    run TEXT NOT NULL,
+    at TEXT NOT NULL,
+    CONSTRAINT pk_cohort PRIMARY KEY (id),
+    CONSTRAINT uq_cohort_natural_key UNIQUE (cohort_digest),
+    CONSTRAINT fk_cohort_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
 CREATE TABLE erasure (
     id TEXT NOT NULL,
     patient TEXT NOT NULL,
@@ -123,6 +138,27 @@ CREATE TABLE erasure (
     CONSTRAINT uq_erasure_natural_key UNIQUE (patient, run, state),
     CONSTRAINT ck_erasure_state CHECK (state IN ('requested', 'done', 'forgotten')),
     CONSTRAINT fk_erasure_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
+CREATE TABLE evaluation (
+    id TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    model_digest TEXT NOT NULL,
+    cohort_digest TEXT NOT NULL,
+    part TEXT NOT NULL,
+    examples INTEGER NOT NULL,
+    patients INTEGER NOT NULL,
+    files JSON NOT NULL,
+    metrics JSON NOT NULL,
+    code TEXT NOT NULL,
+    run TEXT NOT NULL,
+    at TEXT NOT NULL,
+    CONSTRAINT pk_evaluation PRIMARY KEY (id),
+    CONSTRAINT uq_evaluation_natural_key UNIQUE (model_id, cohort_digest, part),
+    CONSTRAINT ck_evaluation_part CHECK (part IN ('train', 'select', 'calibrate', 'test')),
+    CONSTRAINT fk_evaluation_model_id FOREIGN KEY(model_id) REFERENCES model (id),
+    CONSTRAINT fk_evaluation_code FOREIGN KEY(code) REFERENCES code_version (digest),
+    CONSTRAINT fk_evaluation_run FOREIGN KEY(run) REFERENCES run (id)
 );
 
 CREATE TABLE exclusion (
@@ -184,6 +220,22 @@ CREATE TABLE label (
 
 CREATE INDEX ix_label_name_level ON label (name, level);
 
+CREATE TABLE opening (
+    id TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    test_digest TEXT NOT NULL,
+    cohort_digest TEXT NOT NULL,
+    patients INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    at TEXT NOT NULL,
+    CONSTRAINT pk_opening PRIMARY KEY (id),
+    CONSTRAINT uq_opening_natural_key UNIQUE (model_id, test_digest),
+    CONSTRAINT fk_opening_model_id FOREIGN KEY(model_id) REFERENCES model (id),
+    CONSTRAINT fk_opening_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
+CREATE INDEX ix_opening_test_digest ON opening (test_digest);
+
 CREATE TABLE series (
     id TEXT NOT NULL,
     patient TEXT,
@@ -234,6 +286,24 @@ CREATE INDEX ix_series_state_modality ON series (state, modality);
 
 CREATE UNIQUE INDEX uq_series_one_accepted ON series (uid, profile_digest) WHERE state = 'accepted';
 
+CREATE TABLE stage_change (
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    model_id TEXT NOT NULL,
+    former TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    undoes TEXT,
+    run TEXT,
+    at TEXT NOT NULL,
+    CONSTRAINT pk_stage_change PRIMARY KEY (name, number),
+    CONSTRAINT ck_stage_change_stage CHECK (stage IN ('candidate', 'shadow', 'active', 'retired')),
+    CONSTRAINT fk_stage_change_model_id FOREIGN KEY(model_id) REFERENCES model (id),
+    CONSTRAINT fk_stage_change_run FOREIGN KEY(run) REFERENCES run (id)
+);
+
+CREATE INDEX ix_stage_change_model_id ON stage_change (model_id);
+
 CREATE TABLE example (
     model_id TEXT NOT NULL,
     position INTEGER NOT NULL,
@@ -245,7 +315,7 @@ CREATE TABLE example (
     label TEXT NOT NULL,
     part TEXT NOT NULL,
     CONSTRAINT pk_example PRIMARY KEY (model_id, position),
-    CONSTRAINT ck_example_part CHECK (part IN ('train', 'validation', 'test')),
+    CONSTRAINT ck_example_part CHECK (part IN ('train', 'select', 'calibrate', 'test', 'validation')),
     CONSTRAINT fk_example_model_id FOREIGN KEY(model_id) REFERENCES model (id),
     CONSTRAINT fk_example_series_id FOREIGN KEY(series_id) REFERENCES series (id)
 );
@@ -274,6 +344,32 @@ CREATE INDEX ix_file_series_id ON file (series_id);
 
 CREATE INDEX ix_file_state_reason ON file (state, reason);
 
+CREATE TABLE member (
+    cohort_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    patient TEXT NOT NULL,
+    study TEXT NOT NULL,
+    series_id TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    input_digest TEXT NOT NULL,
+    layout_digest TEXT NOT NULL,
+    label TEXT NOT NULL,
+    part TEXT NOT NULL,
+    site TEXT NOT NULL,
+    scanner TEXT NOT NULL,
+    sex TEXT,
+    age_band TEXT,
+    slice_thickness DOUBLE,
+    CONSTRAINT pk_member PRIMARY KEY (cohort_id, position),
+    CONSTRAINT ck_member_part CHECK (part IN ('train', 'select', 'calibrate', 'test')),
+    CONSTRAINT fk_member_cohort_id FOREIGN KEY(cohort_id) REFERENCES cohort (id),
+    CONSTRAINT fk_member_series_id FOREIGN KEY(series_id) REFERENCES series (id)
+);
+
+CREATE INDEX ix_member_patient ON member (patient);
+
+CREATE INDEX ix_member_series_id ON member (series_id);
+
 CREATE TABLE prediction (
     id TEXT NOT NULL,
     subject TEXT NOT NULL,
@@ -296,6 +392,7 @@ CREATE TABLE prediction (
     dtype TEXT NOT NULL,
     at TEXT NOT NULL,
     completeness TEXT,
+    stage TEXT,
     CONSTRAINT pk_prediction PRIMARY KEY (id),
     CONSTRAINT uq_prediction_natural_key UNIQUE (subject, input_digest, model_digest, grid_digest, generation),
     CONSTRAINT fk_prediction_series_id FOREIGN KEY(series_id) REFERENCES series (id),
@@ -356,11 +453,23 @@ CREATE TRIGGER code_version_no_delete BEFORE DELETE ON code_version BEGIN SELECT
 
 CREATE TRIGGER code_version_no_replace BEFORE INSERT ON code_version WHEN EXISTS (SELECT 1 FROM code_version WHERE (digest = NEW.digest)) BEGIN SELECT RAISE(IGNORE); END;
 
+CREATE TRIGGER cohort_no_update BEFORE UPDATE ON cohort BEGIN SELECT RAISE(ABORT, 'rows of cohort are never changed or removed'); END;
+
+CREATE TRIGGER cohort_no_delete BEFORE DELETE ON cohort BEGIN SELECT RAISE(ABORT, 'rows of cohort are never changed or removed'); END;
+
+CREATE TRIGGER cohort_no_replace BEFORE INSERT ON cohort WHEN EXISTS (SELECT 1 FROM cohort WHERE (id = NEW.id) OR (cohort_digest = NEW.cohort_digest)) BEGIN SELECT RAISE(IGNORE); END;
+
 CREATE TRIGGER erasure_no_update BEFORE UPDATE ON erasure BEGIN SELECT RAISE(ABORT, 'rows of erasure are never changed or removed'); END;
 
 CREATE TRIGGER erasure_no_delete BEFORE DELETE ON erasure BEGIN SELECT RAISE(ABORT, 'rows of erasure are never changed or removed'); END;
 
 CREATE TRIGGER erasure_no_replace BEFORE INSERT ON erasure WHEN EXISTS (SELECT 1 FROM erasure WHERE (id = NEW.id) OR (patient = NEW.patient AND run = NEW.run AND state = NEW.state)) BEGIN SELECT RAISE(IGNORE); END;
+
+CREATE TRIGGER evaluation_no_update BEFORE UPDATE ON evaluation BEGIN SELECT RAISE(ABORT, 'rows of evaluation are never changed or removed'); END;
+
+CREATE TRIGGER evaluation_no_delete BEFORE DELETE ON evaluation BEGIN SELECT RAISE(ABORT, 'rows of evaluation are never changed or removed'); END;
+
+CREATE TRIGGER evaluation_no_replace BEFORE INSERT ON evaluation WHEN EXISTS (SELECT 1 FROM evaluation WHERE (id = NEW.id) OR (model_id = NEW.model_id AND cohort_digest = NEW.cohort_digest AND part = NEW.part)) BEGIN SELECT RAISE(IGNORE); END;
 
 CREATE TRIGGER example_no_update BEFORE UPDATE ON example BEGIN SELECT RAISE(ABORT, 'rows of example are never changed or removed'); END;
 
@@ -380,6 +489,18 @@ CREATE TRIGGER label_no_delete BEFORE DELETE ON label BEGIN SELECT RAISE(ABORT, 
 
 CREATE TRIGGER label_no_replace BEFORE INSERT ON label WHEN EXISTS (SELECT 1 FROM label WHERE (id = NEW.id) OR (level = NEW.level AND subject = NEW.subject AND name = NEW.name AND source = NEW.source AND version = NEW.version)) BEGIN SELECT RAISE(IGNORE); END;
 
+CREATE TRIGGER member_no_update BEFORE UPDATE ON member BEGIN SELECT RAISE(ABORT, 'rows of member are never changed or removed'); END;
+
+CREATE TRIGGER member_no_delete BEFORE DELETE ON member BEGIN SELECT RAISE(ABORT, 'rows of member are never changed or removed'); END;
+
+CREATE TRIGGER member_no_replace BEFORE INSERT ON member WHEN EXISTS (SELECT 1 FROM member WHERE (cohort_id = NEW.cohort_id AND position = NEW.position)) BEGIN SELECT RAISE(IGNORE); END;
+
+CREATE TRIGGER opening_no_update BEFORE UPDATE ON opening BEGIN SELECT RAISE(ABORT, 'rows of opening are never changed or removed'); END;
+
+CREATE TRIGGER opening_no_delete BEFORE DELETE ON opening BEGIN SELECT RAISE(ABORT, 'rows of opening are never changed or removed'); END;
+
+CREATE TRIGGER opening_no_replace BEFORE INSERT ON opening WHEN EXISTS (SELECT 1 FROM opening WHERE (id = NEW.id) OR (model_id = NEW.model_id AND test_digest = NEW.test_digest)) BEGIN SELECT RAISE(IGNORE); END;
+
 CREATE TRIGGER prediction_no_update BEFORE UPDATE ON prediction BEGIN SELECT RAISE(ABORT, 'rows of prediction are never changed or removed'); END;
 
 CREATE TRIGGER prediction_no_delete BEFORE DELETE ON prediction BEGIN SELECT RAISE(ABORT, 'rows of prediction are never changed or removed'); END;
@@ -398,6 +519,12 @@ CREATE TRIGGER selection_no_delete BEFORE DELETE ON selection BEGIN SELECT RAISE
 
 CREATE TRIGGER selection_no_replace BEFORE INSERT ON selection WHEN EXISTS (SELECT 1 FROM selection WHERE (id = NEW.id) OR (task_digest = NEW.task_digest AND study = NEW.study AND candidates_digest = NEW.candidates_digest)) BEGIN SELECT RAISE(IGNORE); END;
 
+CREATE TRIGGER stage_change_no_update BEFORE UPDATE ON stage_change BEGIN SELECT RAISE(ABORT, 'rows of stage_change are never changed or removed'); END;
+
+CREATE TRIGGER stage_change_no_delete BEFORE DELETE ON stage_change BEGIN SELECT RAISE(ABORT, 'rows of stage_change are never changed or removed'); END;
+
+CREATE TRIGGER stage_change_no_replace BEFORE INSERT ON stage_change WHEN EXISTS (SELECT 1 FROM stage_change WHERE (name = NEW.name AND number = NEW.number)) BEGIN SELECT RAISE(ABORT, 'rows of stage_change are never changed or removed'); END;
+
 CREATE VIEW reader_series AS
 SELECT series.id, series.patient, series.barred, series.study, series.uid, series.modality, series.state,
     series.series_digest, series.profile_digest, series.site, series.scanner, series.sex, series.age,
@@ -411,7 +538,8 @@ CREATE VIEW reader_prediction AS
 SELECT prediction.id, prediction.subject, prediction.patient, prediction.series_id, prediction.series_digest,
     prediction.layout_digest, prediction.input_digest, prediction.model_id, prediction.model_digest,
     prediction.grid_digest, prediction.generation, prediction.label, prediction.withheld, prediction.completeness,
-    series.state = 'erased' AS input_erased, probability.class, probability.value AS probability
+    series.state = 'erased' AS input_erased, probability.class, probability.value AS probability,
+    prediction.stage
 FROM prediction
 JOIN series ON series.id = prediction.series_id
 JOIN probability ON probability.prediction_id = prediction.id

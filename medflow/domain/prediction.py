@@ -51,7 +51,9 @@ class Prediction:
     generation: int
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
-    """One for each class, in order; they sum to one."""
+    """One for each output, in order; they sum to one, unless findings do not exclude each other."""
+    label: str
+    """What the model's calibration makes of them: `Calibration.answer`."""
     withheld: str | None
     """Why the model abstains, or None."""
     code: str
@@ -60,6 +62,8 @@ class Prediction:
     at: datetime
     completeness: str | None = None
     """The verdict on the series when it was scored; None in predictions older than verdicts."""
+    stage: str | None = None
+    """The model's stage when it scored: what a shadow says is never delivered. None in predictions older than that."""
 
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.probabilities):
@@ -70,8 +74,3 @@ class Prediction:
         """Name the row by its natural key."""
         key = [self.subject, self.input_digest, self.model_digest, self.grid_digest, self.generation]
         return natural_id("prd_", "prediction", key)
-
-    @property
-    def label(self) -> str:
-        """The most probable class; of equals, the first."""
-        return self.classes[self.probabilities.index(max(self.probabilities))]

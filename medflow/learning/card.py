@@ -78,7 +78,7 @@ def methods(task: Task, trained: Trained) -> str:
         f"{schedule.batch_size}) on cross-entropy {weighed}, "
         f"augmented by {moved or 'nothing'}, for {len(trained.history)} of at most {schedule.epochs} epochs in "
         f"{trained.precision.name}; the weights of epoch {trained.best_epoch}, the best by validation loss, were kept. "
-        f"Patients were dealt to training, validation and test {task.split.train:g} : {task.split.validation:g} : "
+        f"Patients were dealt to training, validation and test {task.split.train:g} : {task.split.select:g} : "
         f"{task.split.test:g} by class. Intervals are 95 % with the patient as the unit."
     )
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from medflow.documents import Keys, Mistake
-from medflow.learning.limits import LEAST_SIDE
+from medflow.domain.task import FORMER_SELECT
+from medflow.learning.limits import LEAST_SIDE, ONLY_FLAT
 
 UNITS = {
     "CT": ("HU",),
@@ -29,6 +30,9 @@ def contradictions(task: dict[str, Any]) -> Iterator[Mistake]:
     yield from _labels(task)
     yield from _split(task["split"])
     yield from _schedule(task["schedule"], task["grid"]["shape"])
+    yield from _loss(task["schedule"], task["labels"])
+    yield from _sides(task)
+    yield from _calibration(task)
 
 
 def _no_numbers(value: Any, path: Keys) -> Iterator[Mistake]:  # noqa: ANN401  (any YAML value)
@@ -101,6 +105,8 @@ def _network(task: dict[str, Any]) -> Iterator[Mistake]:
     if flat != (network["dimensions"] == 2):  # noqa: PLR2004
         text = "a grid of one slice goes with 2 dimensions, as a planar one does, and any other with 3"
         yield Mistake(path=("network", "dimensions"), text=text)
+    if network["name"] in ONLY_FLAT and not flat:
+        yield Mistake(path=("network", "name"), text=f"{network['name']} is defined in 2 dimensions alone")
     least = LEAST_SIDE[network["name"]]
     if min(shape[:2] if flat else shape) < least:
         text = f"{network['name']} needs at least {least} voxels along each axis"
@@ -108,20 +114,86 @@ def _network(task: dict[str, Any]) -> Iterator[Mistake]:
 
 
 def _labels(task: dict[str, Any]) -> Iterator[Mistake]:
-    abstain, classes = task.get("abstain_below"), len(task["labels"]["classes"])
-    if abstain is not None and abstain <= 1 / classes:
+    labels, abstain = task["labels"], task.get("abstain_below")
+    several, classes = labels.get("kind") == "multi-label", len(labels["classes"])
+    if several != ("findings" in labels):
+        yield Mistake(path=("labels",), text="a multi-label task names its findings, and no other does")
+    if several != ("name" not in labels):
+        yield Mistake(path=("labels",), text="a multi-label task has findings in place of a name, and any other a name")
+    if several and classes != 2:  # noqa: PLR2004
+        yield Mistake(path=("labels", "classes"), text="each finding is absent or present: two values, in this order")
+    if labels.get("kind") == "ordinal" and classes < 3:  # noqa: PLR2004
+        yield Mistake(path=("labels", "classes"), text="an order takes three values or more")
+    if abstain is not None and several:
+        yield Mistake(path=("abstain_below",), text="findings that do not exclude each other have no highest one")
+    elif abstain is not None and abstain <= 1 / classes:
         text = f"the highest of {classes} probabilities is never below {1 / classes:.3g}, so nothing would be withheld"
         yield Mistake(path=("abstain_below",), text=text)
 
 
 def _split(split: dict[str, Any]) -> Iterator[Mistake]:
-    whole = split["train"] + split["validation"] + split["test"]
+    if ("select" in split) == (FORMER_SELECT in split):
+        yield Mistake(path=("split",), text=f"needs select (which {FORMER_SELECT} is an older name of), once")
+        return
+    parts = {name: share for name, share in split.items() if name != "seed"}
+    whole = sum(parts.values())
     if not math.isclose(whole, 1.0, abs_tol=1e-6):
-        yield Mistake(path=("split",), text=f"train, validation and test make {whole:g}, not 1")
+        yield Mistake(path=("split",), text=f"{', '.join(parts)} make {whole:g}, not 1")
+
+
+def _loss(schedule: dict[str, Any], labels: dict[str, Any]) -> Iterator[Mistake]:
+    loss, kind = schedule.get("loss", "cross-entropy"), labels.get("kind", "classes")
+    if kind == "classes" and loss == "bce" and len(labels["classes"]) > 2:  # noqa: PLR2004
+        text = "of several classes that exclude each other, bce knows nothing; take cross-entropy or focal"
+        yield Mistake(path=("schedule", "loss"), text=text)
+    if schedule.get("warmup", 0) >= schedule["epochs"]:
+        yield Mistake(path=("schedule", "warmup"), text="would last for all the epochs")
+    if kind == "multi-label" and schedule.get("sampler") == "balanced":
+        text = "findings that come together have no class to draw by; balanced: true weighs each instead"
+        yield Mistake(path=("schedule", "sampler"), text=text)
+
+
+SIDES = frozenset({"left", "right", "l", "r", "lt", "rt", "sinister", "dexter"})
+"""Words of a value that speak of a side."""
+
+
+def _sides(task: dict[str, Any]) -> Iterator[Mistake]:
+    """Refuse to mirror left to right what the label tells left from right."""
+    labels = task["labels"]
+    said = [word for value in (*labels["classes"], *labels.get("findings", [])) for word in _words(value)]
+    lateral = labels.get("lateral", bool(SIDES & set(said)))
+    axes = task["grid"].get("axes", "LPS")  # of a planar image, i runs across
+    mirrored = [axis for axis in task["schedule"].get("flips", []) if axes["ijk".index(axis)] in "LR"]
+    if lateral and mirrored:
+        text = f"mirroring along {mirrored[0]} makes left right, which the labels tell apart; if not, lateral: false"
+        yield Mistake(path=("schedule", "flips"), text=text)
+
+
+def _words(value: str) -> list[str]:
+    return "".join(letter if letter.isalnum() else " " for letter in value.lower()).split()
+
+
+def _calibration(task: dict[str, Any]) -> Iterator[Mistake]:
+    rule, labels = task.get("calibration", {}), task["labels"]
+    several = labels.get("kind") == "multi-label"
+    if not task["split"].get("calibrate"):
+        for key in ("sensitivity", "coverage"):
+            if rule.get(key) is not None:
+                yield Mistake(
+                    path=("calibration", key), text="is found on the part calibrate; give it a share in split"
+                )
+    if rule.get("sensitivity") is not None and (several or len(labels["classes"]) > 2):  # noqa: PLR2004
+        yield Mistake(path=("calibration", "sensitivity"), text="is a claim of a task of two classes")
+    if rule.get("prevalence") is not None and (several or len(labels["classes"]) > 2):  # noqa: PLR2004
+        yield Mistake(path=("calibration", "prevalence"), text="is that of the finding of a task of two classes")
+    if rule.get("coverage") is not None and several:
+        yield Mistake(path=("calibration", "coverage"), text="sets are made of classes that exclude each other")
 
 
 def _schedule(schedule: dict[str, Any], shape: list[int]) -> Iterator[Mistake]:
     if shape[2:] == [1] and "k" in schedule.get("flips", []):
         yield Mistake(path=("schedule", "flips"), text="a grid of one slice has no axis k to mirror")
+    if 2 * schedule.get("crop", 0) >= min(size for size in shape if size > 1 or shape[2:] != [1]):
+        yield Mistake(path=("schedule", "crop"), text="would blank everything")
     if schedule.get("shift", 0) >= min(size for size in shape if size > 1 or shape[2:] != [1]):
         yield Mistake(path=("schedule", "shift"), text="would move everything out of the grid")

@@ -67,7 +67,7 @@ def train(
 
 def _check(task: Task, samples: Sequence[Sample]) -> None:
     sizes = {part: sum(sample.part is part for sample in samples) for part in Part}
-    if sizes[Part.TRAIN] < 2 or sizes[Part.VALIDATION] < 1:  # noqa: PLR2004  (a batch norm needs two)
+    if sizes[Part.TRAIN] < 2 or sizes[Part.SELECT] < 1:  # noqa: PLR2004  (a batch norm needs two)
         raise BatchError("training needs at least two examples, and validation one")
     homes: dict[str, set[Part]] = {}
     for sample in samples:
@@ -184,7 +184,7 @@ class Run:
     def _validation(self, network: nn.Module) -> float:
         """Give the loss of the validation part, in float32, the way inference computes."""
         network.eval()
-        examples, size = self.parts[Part.VALIDATION], self.task.schedule.batch_size
+        examples, size = self.parts[Part.SELECT], self.task.schedule.batch_size
         logits, labels = [], []
         with torch.inference_mode():
             for start in range(0, len(examples), size):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medflow.domain.calibration import UNCALIBRATED
 from medflow.domain.completeness import Verdict
 from medflow.domain.model import Model
 from medflow.domain.prediction import Prediction
@@ -189,6 +190,7 @@ class _Judge:
             generation=0,
             classes=self.bundle.task.labels.classes,
             probabilities=probabilities,
+            label=UNCALIBRATED.answer(self.bundle.task.labels, probabilities),
             withheld=abstention(self.bundle.task, probabilities),
             code=self.house.code.digest,
             runtime=self.scorer.runtime,

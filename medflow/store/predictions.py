@@ -24,10 +24,12 @@ PLAIN = (
     "model_digest",
     "grid_digest",
     "generation",
+    "label",
     "withheld",
     "code",
     "at",
     "completeness",
+    "stage",
 )
 """Fields of a Prediction that are columns as they are."""
 RUNTIME = ("device", "capability", "threads", "batch", "dtype")
@@ -39,7 +41,6 @@ def save_prediction(connection: Connection, prediction: Prediction) -> bool:
         "id": prediction.id,
         "subject": prediction.subject,
         "patient": prediction.patient,
-        "label": prediction.label,
         **{name: getattr(prediction, name) for name in PLAIN},
         **{name: getattr(prediction.runtime, name) for name in RUNTIME},
     }

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from medflow.domain.completeness import Verdict
 from medflow.domain.model import Stage
 from medflow.domain.series import FileState, Modality
-from medflow.domain.task import Level, Part
+from medflow.domain.task import FORMER_SELECT, Level, Part
 from medflow.store.columns import Instant, ReasonCode
 
 NAMES = {
@@ -47,6 +47,7 @@ def one_of(column: str, values: Words) -> CheckConstraint:
 RUN_STATES = ("open", "done", "failed")
 SERIES_STATES = ("accepted", "withheld", "refused", "superseded", "erased")
 ERASURE_STATES = ("requested", "done", "forgotten")
+PARTS = (*Part, FORMER_SELECT)
 FLAG_KINDS = ("merged", "erased", "excluded")
 JOB_STATES = ("ready", "leased", "done", "refused", "dead", "cancelled")
 COUNTS = (
@@ -221,8 +222,99 @@ example = Table(
     Column("layout_digest", Text, nullable=False),
     Column("label", Text, nullable=False),
     Column("part", Text, nullable=False),
+    one_of("part", PARTS),
+    Index(None, "series_id"),
+)
+
+cohort = Table(
+    "cohort",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("cohort_digest", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("task_digest", Text, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("dealing", JSON, nullable=False),
+    Column("left_out", JSON, nullable=False),
+    Column("run", Text, ForeignKey("run.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("cohort_digest", name="natural_key"),
+    info={REPEATABLE: True},
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("cohort_id", Text, ForeignKey("cohort.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("patient", Text, nullable=False),
+    Column("study", Text, nullable=False),
+    Column("series_id", Text, ForeignKey("series.id"), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("input_digest", Text, nullable=False),
+    Column("layout_digest", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("scanner", Text, nullable=False),
+    Column("sex", Text),
+    Column("age_band", Text),
+    Column("slice_thickness", Double),
     one_of("part", Part),
     Index(None, "series_id"),
+    Index(None, "patient"),
+    info={REPEATABLE: True},
+)
+
+opening = Table(
+    "opening",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model_id", Text, ForeignKey("model.id"), nullable=False),
+    Column("test_digest", Text, nullable=False),
+    Column("cohort_digest", Text, nullable=False),
+    Column("patients", Integer, nullable=False),
+    Column("run", Text, ForeignKey("run.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("model_id", "test_digest", name="natural_key"),
+    Index(None, "test_digest"),
+    info={REPEATABLE: True},
+)
+
+evaluation = Table(
+    "evaluation",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model_id", Text, ForeignKey("model.id"), nullable=False),
+    Column("model_digest", Text, nullable=False),
+    Column("cohort_digest", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("examples", Integer, nullable=False),
+    Column("patients", Integer, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("code", Text, ForeignKey("code_version.digest"), nullable=False),
+    Column("run", Text, ForeignKey("run.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("model_id", "cohort_digest", "part", name="natural_key"),
+    one_of("part", Part),
+    info={REPEATABLE: True},
+)
+
+stage_change = Table(
+    "stage_change",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("model_id", Text, ForeignKey("model.id"), nullable=False),
+    Column("former", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("undoes", Text),
+    Column("run", Text, ForeignKey("run.id")),
+    Column("at", Instant, nullable=False),
+    one_of("stage", Stage),
+    Index(None, "model_id"),
 )
 
 job = Table(
@@ -271,6 +363,7 @@ prediction = Table(
     Column("dtype", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Column("completeness", Text),
+    Column("stage", Text),
     UniqueConstraint("subject", "input_digest", "model_digest", "grid_digest", "generation", name="natural_key"),
     Index(None, "series_id"),
     Index(None, "model_id"),
@@ -390,5 +483,20 @@ audit_head = Table(
     CheckConstraint("id = 1", name="single"),
 )
 
-APPEND_ONLY = (audit, code_version, erasure, example, flag, label, prediction, probability, selection)
+APPEND_ONLY = (
+    audit,
+    code_version,
+    cohort,
+    erasure,
+    evaluation,
+    example,
+    flag,
+    label,
+    member,
+    opening,
+    prediction,
+    probability,
+    selection,
+    stage_change,
+)
 """Tables whose rows are never changed or removed: triggers refuse it."""

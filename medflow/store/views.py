@@ -23,7 +23,8 @@ CREATE VIEW reader_prediction AS
 SELECT prediction.id, prediction.subject, prediction.patient, prediction.series_id, prediction.series_digest,
     prediction.layout_digest, prediction.input_digest, prediction.model_id, prediction.model_digest,
     prediction.grid_digest, prediction.generation, prediction.label, prediction.withheld, prediction.completeness,
-    series.state = 'erased' AS input_erased, probability.class, probability.value AS probability
+    series.state = 'erased' AS input_erased, probability.class, probability.value AS probability,
+    prediction.stage
 FROM prediction
 JOIN series ON series.id = prediction.series_id
 JOIN probability ON probability.prediction_id = prediction.id

@@ -46,7 +46,7 @@ def samples(patients: int = 20, seed: int = 3) -> list[Sample]:
             Sample(
                 patient=f"P{number:03}",
                 label=("absent", "present")[number % 2],
-                part=(Part.TRAIN, Part.TRAIN, Part.TRAIN, Part.VALIDATION, Part.TEST)[number // 2 % 5],
+                part=(Part.TRAIN, Part.TRAIN, Part.TRAIN, Part.SELECT, Part.TEST)[number // 2 % 5],
                 voxels=picture[:, :, None].astype(np.float32),
             )
         )

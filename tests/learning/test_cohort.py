@@ -11,7 +11,7 @@ from medflow.domain.task import Part, SplitRule
 from medflow.errors import BatchError
 from medflow.learning.cohort import deal
 
-RULE = SplitRule(train=0.6, validation=0.2, test=0.2, seed=1)
+RULE = SplitRule(train=0.6, select=0.2, test=0.2, seed=1)
 sizes = st.integers(3, 40)
 
 
@@ -25,7 +25,7 @@ def test_every_patient_is_dealt_once_and_every_part_has_every_class(
         "present": [*(f"P{n}" for n in range(present)), *twice],
     }
 
-    dealt = deal(patients, SplitRule(train=0.6, validation=0.2, test=0.2, seed=seed))
+    dealt = deal(patients, SplitRule(train=0.6, select=0.2, test=0.2, seed=seed))
 
     assert dealt.keys() == set(patients["absent"]) | set(patients["present"])
     for members in patients.values():
@@ -44,19 +44,19 @@ def test_the_order_of_patients_and_classes_changes_nothing(count: int, chance: r
 def test_the_shares_are_kept_as_far_as_whole_patients_allow() -> None:
     dealt = deal({"a": [f"P{n}" for n in range(50)], "b": [f"Q{n}" for n in range(10)]}, RULE)
 
-    assert Counter(dealt.values()) == {Part.TRAIN: 36, Part.VALIDATION: 12, Part.TEST: 12}
+    assert Counter(dealt.values()) == {Part.TRAIN: 36, Part.SELECT: 12, Part.TEST: 12}
 
 
 def test_another_seed_deals_otherwise() -> None:
     patients = {"a": [f"P{n}" for n in range(30)], "b": [f"Q{n}" for n in range(30)]}
 
-    assert deal(patients, RULE) != deal(patients, SplitRule(train=0.6, validation=0.2, test=0.2, seed=2))
+    assert deal(patients, RULE) != deal(patients, SplitRule(train=0.6, select=0.2, test=0.2, seed=2))
 
 
 def test_a_part_without_a_share_gets_nobody() -> None:
-    dealt = deal({"a": ["P1", "P2"], "b": ["Q1", "Q2"]}, SplitRule(train=0.5, validation=0.5, test=0.0, seed=1))
+    dealt = deal({"a": ["P1", "P2"], "b": ["Q1", "Q2"]}, SplitRule(train=0.5, select=0.5, test=0.0, seed=1))
 
-    assert set(dealt.values()) == {Part.TRAIN, Part.VALIDATION}
+    assert set(dealt.values()) == {Part.TRAIN, Part.SELECT}
 
 
 def test_too_few_patients_are_refused_with_the_number_missing() -> None:

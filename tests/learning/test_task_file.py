@@ -81,7 +81,7 @@ def test_options_of_a_network_survive_the_record() -> None:
         ("intensity: window", "intensity: zscore", "window", "grid.window: only a window intensity has a window"),
         ("dimensions: 3", "dimensions: 2", "dimensions", "network.dimensions: a grid of one slice goes with 2"),
         ("[40, 32, 32]", "[40, 32, 31]", "shape", "grid.shape: densenet121 needs at least 32 voxels along each axis"),
-        ("train: 0.6", "train: 0.7", "split", "split: train, validation and test make 1.1, not 1"),
+        ("train: 0.6", "train: 0.7", "split", "split: train, select, test make 1.1, not 1"),
         ("shift: 2", "shift: 32", "shift", "schedule.shift: would move everything out of the grid"),
     ],
 )

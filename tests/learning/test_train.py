@@ -72,7 +72,7 @@ def test_the_best_epoch_is_kept_and_every_part_is_measured() -> None:
     assert result.best_epoch == best.number
     assert {part: measured["n"] for part, measured in result.metrics.items()} == {
         "train": 12,
-        "validation": 4,
+        "select": 4,
         "test": 4,
     }
     assert result.runtime.threads == 1
@@ -152,7 +152,7 @@ def _unnamed(drawn: list[Sample]) -> Sequence[Sample]:
 
 
 def _untaught(drawn: list[Sample]) -> Sequence[Sample]:
-    return [sample for sample in drawn if sample.part is not Part.VALIDATION]
+    return [sample for sample in drawn if sample.part is not Part.SELECT]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ grid: {axes: RAS, spacing: [4, 4, 1], shape: [32, 32, 32], crop: center, intensi
        window: [-1000, 1000], padding: -1000, interpolation: linear, antialias: true}
 network: {name: densenet121, dimensions: 3}
 labels: {name: ball, level: patient, classes: [dull, bright]}
-split: {train: 0.5, validation: 0.25, test: 0.25, seed: 1}
+split: {train: 0.5, select: 0.25, test: 0.25, seed: 1}
 schedule: {seed: 1, epochs: 1, batch_size: 4, learning_rate: 0.001}
 """
 

@@ -40,7 +40,7 @@ grid: {shape: [32, 32], channels: 1, crop: center, intensity: display, padding: 
        antialias: true}
 network: {name: densenet121, dimensions: 2, options: {init_features: 8, growth_rate: 4}}
 labels: {name: hill, level: patient, classes: [low, high]}
-split: {train: 0.5, validation: 0.25, test: 0.25, seed: 1}
+split: {train: 0.5, select: 0.25, test: 0.25, seed: 1}
 schedule: {seed: 1, epochs: 1, batch_size: 4, learning_rate: 0.001, flips: [i], shift: 2, noise: 0.01}
 """
 MILLIMETRES = TASK.replace("crop: center", "spacing: [0.1, 0.1], crop: center")

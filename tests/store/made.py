@@ -126,6 +126,7 @@ def a_prediction(
         generation=generation,
         classes=tuple(f"class {number}" for number in range(len(probabilities))),
         probabilities=probabilities,
+        label=("no", "yes")[probabilities.index(max(probabilities))],
         withheld=None,
         code=CODE.digest,
         runtime=Runtime(device="cpu", capability="AVX512", threads=2, batch=1, dtype="float32"),

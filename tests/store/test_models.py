@@ -41,7 +41,7 @@ def cohort(number: int = 5) -> tuple[Example, ...]:
             input_digest=hexed(f"input {place}"),
             layout_digest=hexed("layout"),
             label="yes",
-            part=("train", "validation", "test")[place % 3],
+            part=("train", "select", "test")[place % 3],
         )
         for place in range(number)
     )
