@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 import typer
 from typer.exceptions import TyperException
 
-from medflow.cli import data, deid, learn, look, patients, select, upkeep, vault
+from medflow.cli import cohorts, data, deid, evaluate, learn, look, models, patients, select, upkeep, vault
 from medflow.cli.screen import err, say
 from medflow.errors import MedflowError
 
@@ -30,7 +30,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         help="From a PACS export to scores that can be proved, replayed and recalled. Not cleared for diagnosis.",
     )
-    for part in (data, deid, patients, vault, look, learn, select, upkeep):
+    for part in (data, deid, patients, vault, look, cohorts, learn, evaluate, models, select, upkeep):
         part.register(app)
     for verb in entry_points(group="medflow.verbs"):
         app.command(verb.name)(verb.load())
