@@ -1,5 +1,6 @@
 """Task files: right ones become tasks, and every mistake of a wrong one is named with its line."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,24 @@ def test_options_of_a_network_survive_the_record() -> None:
         ("[40, 32, 32]", "[40, 32, 31]", "shape", "grid.shape: densenet121 needs at least 32 voxels along each axis"),
         ("train: 0.6", "train: 0.7", "split", "split: train, select, test make 1.1, not 1"),
         ("shift: 2", "shift: 32", "shift", "schedule.shift: would move everything out of the grid"),
+        ("shift: 2", "crop: 16", "shift", "schedule.crop: would blank everything"),
+        ("shift: 2", "loss: hinge", "shift", "schedule.loss: must be one of cross-entropy, bce, focal"),
+        ("shift: 2", "warmup: 12", "shift", "schedule.warmup: would last for all the epochs"),
+        ("shift: 2", "ema: 1.0", "shift", "schedule.ema: 1.0 will not do: a decay between 0 and 1, or null"),
+        (
+            "[absent, present]",
+            "[left, right]",
+            "flips",
+            "schedule.flips: mirroring along i makes left right, which the labels tell apart; if not, lateral: false",
+        ),
+        ("[absent, present]", "[absent, present]\n  kind: ordinal", "classes", "labels.classes: an order takes three"),
+        ("test: 0.2", "tests: 0.2", "split", "split.tests: nobody knows the key tests; did you mean test?"),
+        (
+            "name: densenet121",
+            "name: efficientnet-b0",
+            "name: densenet121",
+            "network.name: efficientnet-b0 is defined in 2",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(old: str, new: str, start: str, message: str) -> None:
@@ -92,6 +111,72 @@ def test_a_mistake_is_named_with_its_line(old: str, new: str, start: str, messag
 
     assert f"line {line_of(start)}: {message}" in refused
     assert refused.startswith("task.yaml has 1 mistake:")
+
+
+def test_a_claim_needs_the_part_that_it_is_proved_on() -> None:
+    refused = said(WRITTEN + "calibration: {sensitivity: 0.95, coverage: 0.9}\n")
+
+    assert "calibration.sensitivity: is found on the part calibrate; give it a share in split" in refused
+    assert "calibration.coverage: is found on the part calibrate" in refused
+
+
+def test_the_select_part_may_bear_its_older_name_and_never_both() -> None:
+    older = parse_task(WRITTEN.replace("select: 0.2", "validation: 0.2"), "t")
+
+    assert older == parse_task(WRITTEN, "t")
+    assert "once" in said(WRITTEN.replace("select: 0.2", "select: 0.1, validation: 0.1"))
+    assert "once" in said(WRITTEN.replace("select: 0.2, ", ""))
+
+
+def test_findings_that_come_together_are_read_as_labels_of_their_own() -> None:
+    several = WRITTEN.replace("  name: nodule\n", "  kind: multi-label\n  findings: [effusion, mass]\n")
+
+    task = parse_task(several, "t")
+
+    assert (task.labels.outputs, task.labels.names) == (("effusion", "mass"), ("effusion", "mass"))
+    assert task.labels.truth("mass") == (0, 1)
+    assert task.labels.truth("effusion+mass") == (1, 1)
+    assert task.labels.truth("none") == (0, 0)
+    assert Task.from_record(task.record()) == task
+    refused = said(several.replace("[absent, present]", "[absent, present, unsure]") + "abstain_below: 0.6\n")
+    assert "labels.classes: each finding is absent or present" in refused
+    assert "abstain_below: findings that do not exclude each other have no highest one" in refused
+
+
+def test_a_label_that_tells_sides_apart_may_say_that_it_does_not() -> None:
+    sided = WRITTEN.replace("[absent, present]", "[left, right]\n  lateral: %s")
+
+    assert "makes left right" in said(sided % "true")
+    assert parse_task(sided % "false", "t").schedule.flips == ("i", "j")
+
+
+def test_a_file_of_weights_is_named_by_its_bytes_and_never_by_its_place(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    path = tmp_path / "task.yaml"
+    path.write_text(WRITTEN.replace("name: densenet121\n", "name: densenet121\n  pretrained: {file: weights.pt}\n"))
+
+    task = read_task(path)
+
+    assert task.network.pretrained is not None
+    assert task.network.pretrained.sha256 == sha256(b"weights").hexdigest()
+    assert task.network.pretrained.path == tmp_path / "weights.pt"
+    assert Task.from_record(task.record()) == task
+    assert str(tmp_path) not in str(task.record())
+    (tmp_path / "weights.pt").write_bytes(b"others")
+    assert read_task(path).digest != task.digest
+    (tmp_path / "weights.pt").unlink()
+    with pytest.raises(ConfigurationError, match=r"weights\.pt.* cannot be read"):
+        read_task(path)
+
+
+def test_weights_that_are_not_what_the_task_says_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    path = tmp_path / "task.yaml"
+    named = "name: densenet121\n  pretrained: {file: weights.pt, sha256: %s}\n"
+    path.write_text(WRITTEN.replace("name: densenet121\n", named % ("ab" * 32)))
+
+    with pytest.raises(ConfigurationError, match="is not what network"):
+        read_task(path)
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from medflow.domain.audit import AuditEvent
+from medflow.domain.cohort import FrozenCohort, Member
+from medflow.domain.evaluation import Evaluation, Opening, test_digest
 from medflow.domain.layout import IntensityFacts, Layout, Place
 from medflow.domain.model import Model
 from medflow.domain.prediction import CodeVersion, Prediction, Runtime
@@ -126,12 +128,69 @@ def a_prediction(
         generation=generation,
         classes=tuple(f"class {number}" for number in range(len(probabilities))),
         probabilities=probabilities,
-        label=("no", "yes")[probabilities.index(max(probabilities))],
+        label=f"class {probabilities.index(max(probabilities))}",
         withheld=None,
         code=CODE.digest,
         runtime=Runtime(device="cpu", capability="AVX512", threads=2, batch=1, dtype="float32"),
         at=NOON + timedelta(seconds=generation),
         completeness="quiet-only",
+    )
+
+
+def a_member(series: DeidentifiedSeries, *, part: str = "test") -> Member:
+    return Member(
+        patient=series.patient,
+        study=series.study,
+        series_id=series.id,
+        subject=series.uid,
+        input_digest=hexed("input"),
+        layout_digest=series.layouts[0].digest,
+        label="yes",
+        part=part,
+        site="north",
+        scanner="S",
+        sex=None,
+        age_band="40-59",
+        slice_thickness=0.1 + 0.2,
+    )
+
+
+def a_cohort(*members: Member) -> FrozenCohort:
+    return FrozenCohort(
+        task="nodule",
+        task_digest=hexed("task"),
+        labels={"name": "nodule"},
+        dealing={"seed": 1},
+        left_out={"unlabelled": 2},
+        members=members,
+        at=NOON,
+    )
+
+
+def an_opening(model: Model, cohort: FrozenCohort) -> Opening:
+    return Opening(
+        model_id=model.id,
+        test_digest=test_digest(tuple(member.example() for member in cohort.members)),
+        cohort_digest=cohort.digest,
+        patients=1,
+        run=RUN,
+        at=NOON,
+    )
+
+
+def an_evaluation(model: Model, cohort: FrozenCohort, *, part: str = "test") -> Evaluation:
+    return Evaluation(
+        model_id=model.id,
+        model_digest=model.model_digest,
+        cohort_digest=cohort.digest,
+        part=part,
+        examples=1,
+        patients=1,
+        files={"predictions.csv": hexed("predictions")},
+        metrics={"accuracy": {"value": 1.0, "low": 5e-324}},
+        code=CODE.digest,
+        run=RUN,
+        at=NOON,
     )
 
 

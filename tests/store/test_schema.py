@@ -18,16 +18,32 @@ from medflow.domain.task import Level
 from medflow.errors import ConfigurationError
 from medflow.store import flags, tables, vault_tables
 from medflow.store.audit import append
+from medflow.store.cohorts import save_cohort
 from medflow.store.ddl import statements
 from medflow.store.engine import open_engine, reading, writing
 from medflow.store.erasures import Erasure, save_erasure
+from medflow.store.evaluations import save_evaluation, save_opening
 from medflow.store.labels import LabelRow, add_labels
 from medflow.store.models import save_model
 from medflow.store.predictions import save_prediction
 from medflow.store.schema import check_current, exists, is_current, upgrade, upgrade_vault
 from medflow.store.selections import save_selection
 from tests.conftest import Database, PostgresServer
-from tests.store.made import NOON, RUN, SIGNER, a_house, a_model, a_prediction, a_selection, an_event, hexed
+from tests.store.made import (
+    NOON,
+    RUN,
+    SIGNER,
+    a_cohort,
+    a_house,
+    a_member,
+    a_model,
+    a_prediction,
+    a_selection,
+    an_evaluation,
+    an_event,
+    an_opening,
+    hexed,
+)
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 BOTH = pytest.mark.parametrize("metadata", [tables.metadata, vault_tables.metadata], ids=["main", "vault"])
@@ -130,6 +146,12 @@ def full(engine: Engine) -> Engine:
         save_selection(connection, a_selection(series), run_id=RUN, at=NOON)
         save_erasure(connection, Erasure(patient=series.patient, state="done", counts={"series": 1}, run=RUN, at=NOON))
         flags.save(connection, "erased", series.patient, {taught.id: {"examples": 1}}, run_id=RUN, at=NOON)
+        cohort = a_cohort(a_member(series))
+        save_cohort(connection, cohort, run_id=RUN)
+        save_opening(connection, an_opening(taught, cohort))
+        save_evaluation(connection, an_evaluation(taught, cohort))
+        change = {"number": 1, "former": "candidate", "stage": "active", "reason": "better", "at": NOON}
+        connection.execute(tables.stage_change.insert().values(name="nodule", model_id=taught.id, **change))
         append(connection, an_event(), SIGNER)
     return engine
 
@@ -205,7 +227,7 @@ def test_a_database_of_another_shape_is_refused_with_advice(engine: Engine, chan
 
 
 def test_a_newer_schema_and_the_other_database_are_not_upgraded(database: Database) -> None:
-    with pytest.raises(ConfigurationError, match=r"schema \(main_0003\) .* are not one"):
+    with pytest.raises(ConfigurationError, match=r"schema \(main_0004\) .* are not one"):
         upgrade_vault(database.url)
     with pytest.raises(ConfigurationError, match=r"schema \(vault_0002\) .* are not one"):
         upgrade(database.vault_url)
@@ -225,11 +247,11 @@ def test_a_database_of_an_older_shape_is_refused_with_advice(
     newer = tmp_path / "newer" / "medflow_schemas"
     shutil.copytree(SCHEMAS, newer)
     later = newer / "migrations" / "main" / "versions" / "9999_later.py"
-    later.write_text("revision, down_revision = 'main_9999', 'main_0003'\ndef upgrade(): pass\n")
+    later.write_text("revision, down_revision = 'main_9999', 'main_0004'\ndef upgrade(): pass\n")
     monkeypatch.syspath_prepend(newer.parent)
     monkeypatch.delitem(sys.modules, "medflow_schemas", raising=False)
 
-    with pytest.raises(ConfigurationError, match=r"older schema \(main_0003\): run `medflow db upgrade`"):
+    with pytest.raises(ConfigurationError, match=r"older schema \(main_0004\): run `medflow db upgrade`"):
         check_current(engine)
     upgrade(engine.url.render_as_string(hide_password=False))
     check_current(engine)

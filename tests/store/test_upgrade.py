@@ -28,6 +28,12 @@ def second_shape(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return older_shape(request, tmp_path, "0002", SECOND_ROWS)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def third_shape(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database as main_0003 left it, with a row in every table that main_0004 changes or that names one of them."""
+    return older_shape(request, tmp_path, "0003", SECOND_ROWS)
+
+
 def older_shape(request: pytest.FixtureRequest, tmp_path: Path, newest: str, rows: tuple[str, ...]) -> str:
     """Make a database with the migrations up to one, and fill it."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
@@ -111,7 +117,8 @@ def test_an_upgrade_keeps_every_row_of_the_second_shape(second_shape: str) -> No
 
     upgrade(second_shape)
 
-    assert {name: rows_of(second_shape, name) for name in names} == before
+    for name, rows in before.items():
+        assert [{key: row[key] for key in rows[0]} for row in rows_of(second_shape, name)] == rows
     engine = open_engine(second_shape)
     check_current(engine)
     emptied = "state = 'erased', reason = 'patient-erased', folder = NULL, record_digest = NULL"
@@ -122,6 +129,28 @@ def test_an_upgrade_keeps_every_row_of_the_second_shape(second_shape: str) -> No
             connection.exec_driver_sql(f"UPDATE series SET {wrong} WHERE id = 'ser_2'")
     with pytest.raises(DBAPIError), writing(engine) as connection:  # of one series one row stands
         connection.exec_driver_sql(OLD_SERIES.format("ser_5", "accepted", "NULL", 3, "NULL"))
+    engine.dispose()
+
+
+def test_an_upgrade_keeps_every_row_of_the_third_shape_and_when_a_model_was_active(third_shape: str) -> None:
+    names = ("example", "prediction", "model", "audit", "audit_head")
+    before = {name: rows_of(third_shape, name) for name in names}
+    assert all(before.values())
+
+    upgrade(third_shape)
+
+    for name, rows in before.items():
+        assert [{key: row[key] for key in rows[0]} for row in rows_of(third_shape, name)] == rows
+    (change,) = rows_of(third_shape, "stage_change")
+    assert (change["model_id"], change["former"], change["stage"]) == ("mod_1", "candidate", "active")
+    engine = open_engine(third_shape)
+    check_current(engine)
+    example = "INSERT INTO example VALUES ('mod_1', {}, 'P', 'ser_2', 'u', 'i', 'l', 'yes', '{}')"
+    with writing(engine) as connection:
+        connection.exec_driver_sql(example.format(1, "calibrate"))
+    for wrong in (example.format(2, "elsewhere"), "DELETE FROM example"):
+        with pytest.raises(DBAPIError), writing(engine) as connection:
+            connection.exec_driver_sql(wrong)
     engine.dispose()
 
 
