@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def import_labels(house: House, path: Path, *, source: str, version: str) -> Lab
 
 def _read(house: House, path: Path, source: str, version: str) -> _Read:
     """Turn every line into labels of pseudonymous subjects, or note its number."""
-    key, rows = _table(path)
+    key, rows = table(path)
     level = KEYS[key]
     known = _subjects(house, level)
     read = _Read()
@@ -106,7 +106,7 @@ def _read(house: House, path: Path, source: str, version: str) -> _Read:
         if not cells.get(key) or None in cells:
             read.malformed.add(number)
             continue
-        subject = _subject(house, level, cells[key], cells.get(ISSUER, ""))
+        subject = subject_of(house, level, cells[key], cells.get(ISSUER, ""))
         if subject is None or subject not in known:
             read.unknown.add(number)
             continue
@@ -135,31 +135,38 @@ def _subjects(house: House, level: Level) -> frozenset[str | None]:
     return frozenset(getattr(row, column) for row in rows)
 
 
-def _subject(house: House, level: Level, original: str, issuer: str) -> str | None:
+def subject_of(house: House, level: Level, original: str, issuer: str) -> str | None:
+    """Give the pseudonym, or the pseudonymous UID, of what an original identifier names."""
     if level is Level.PATIENT:
         return house.pseudonyms.patient_of_id(original, issuer)
     return house.pseudonyms.uid(original)
 
 
-def _table(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, str]]]]:
-    """Read the header and give back the key column and the lines, each with its number in the file."""
+def table(
+    path: Path, *, keys: Collection[str] = tuple(KEYS), what: str = "label"
+) -> tuple[str, Iterator[tuple[int, dict[str, str]]]]:
+    """Read the header and give back the key column and the lines, each with its number in the file.
+
+    Raises:
+        ConfigurationError: it is no such table; `what` says which file is meant.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        raise ConfigurationError("the label file cannot be read as UTF-8 text") from None
+        raise ConfigurationError(f"the {what} file cannot be read as UTF-8 text") from None
     lines = text.splitlines()
     first = lines[0] if lines else ""
     delimiter = max(",;\t", key=first.count)
     reader = csv.DictReader(lines, delimiter=delimiter)
     columns = [column.strip() for column in reader.fieldnames or ()]
-    keys = [column for column in columns if column in KEYS]
-    if len(keys) != 1 or len(set(columns)) != len(columns) or not set(columns) - {*keys, ISSUER}:
+    found = [column for column in columns if column in keys]
+    if len(found) != 1 or len(set(columns)) != len(columns) or not set(columns) - {*found, ISSUER}:
         raise ConfigurationError(
-            f"the first line of the label file must name exactly one of {', '.join(KEYS)} "
-            "and at least one label, each once"
+            f"the first line of the {what} file must name exactly one of {', '.join(keys)} "
+            f"and at least one {what}, each once"
         )
     reader.fieldnames = columns
-    return keys[0], (
+    return found[0], (
         (reader.line_num, {name: value.strip() if isinstance(value, str) else "" for name, value in row.items()})
         for row in reader
     )

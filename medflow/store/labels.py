@@ -7,9 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from medflow.domain.calibration import ABSENT
 from medflow.domain.digests import natural_id
 from medflow.domain.safe import Pseudonym
-from medflow.domain.task import LabelRule, Level
+from medflow.domain.task import LabelKind, LabelRule, Level
 from medflow.store import tables
 from medflow.store.columns import insert_new
 
@@ -56,6 +57,8 @@ class Labels:
     """Subject to value, where nobody disagrees."""
     contradictory: tuple[str, ...]
     """Subjects on whom sources disagree, sorted; they have no value."""
+    foreign: tuple[str, ...] = ()
+    """Of a multi-label task: subjects of whom some finding is said in a word that is none of its values, sorted."""
 
 
 def add_labels(connection: Connection, rows: Iterable[LabelRow], *, run_id: str, at: datetime) -> Added:
@@ -80,8 +83,31 @@ def labels_for(connection: Connection, rule: LabelRule, same: Mapping[Pseudonym,
     without a value, unless the rule names one of them. Whom nobody speaks of is absent, not negative.
     `same` leads from pseudonyms to the one that stands for the person: what is said of either is said of that one, and
     a source that contradicts itself over the two is one that disagrees.
+
+    A subject of a multi-label task has a value where every finding is said to be there or not: the findings joined by
+    `+` in the rule's order, or `none`.
     """
-    query = select(ROW.subject, ROW.source, ROW.value).where(ROW.name == rule.name, ROW.level == rule.level)
+    if rule.kind is not LabelKind.MULTI_LABEL:
+        return _named(connection, rule, rule.name, same)
+    found = {name: _named(connection, rule, name, same) for name in rule.findings}
+    contradictory = {subject for labels in found.values() for subject in labels.contradictory}
+    said = [labels.values for labels in found.values()]
+    whole = set.intersection(*(set(values) for values in said)) - contradictory if said else set()
+    foreign = {subject for subject in whole if not {values[subject] for values in said} <= set(rule.classes)}
+    present = rule.classes[-1]
+    return Labels(
+        values={
+            subject: "+".join(name for name in rule.findings if found[name].values[subject] == present) or ABSENT
+            for subject in sorted(whole - foreign)
+        },
+        contradictory=tuple(sorted(contradictory)),
+        foreign=tuple(sorted(foreign)),
+    )
+
+
+def _named(connection: Connection, rule: LabelRule, name: str, same: Mapping[Pseudonym, Pseudonym]) -> Labels:
+    """Read what is said under one name."""
+    query = select(ROW.subject, ROW.source, ROW.value).where(ROW.name == name, ROW.level == rule.level)
     if rule.source is not None:
         query = query.where(ROW.source == rule.source)
     if rule.version is not None:

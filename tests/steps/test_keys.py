@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from medflow.deid.keys import new_key, read_key, write_new_key
-from medflow.domain.progress import SILENT
 from medflow.domain.safe import Pseudonym
 from medflow.domain.task import Task
 from medflow.errors import ConfigurationError, StateError
 from medflow.steps import audit, predictions, status
-from medflow.steps.cohort import freeze, gather
+from medflow.steps.cohort import freeze
 from medflow.steps.house import House, Places, make, open_house
 from medflow.steps.ingest import ingest
 from medflow.steps.keys import new_epoch, rotate
 from medflow.steps.purpose import stated
+from medflow.steps.run import opened
 from medflow.steps.score import score
 from tests.steps.conftest import EXPORT, outside
 from tests.steps.exports import write_cohort, write_series
@@ -225,14 +225,15 @@ def test_a_patient_of_two_epochs_lands_in_one_part_of_a_split(trained: House, tm
     new_epoch(trained, WHY)
     with closing(open_house(places_of(trained, tmp_path), outside())) as house:
         ingest(house, tmp_path / "export", source=EXPORT)
-        cohort = freeze(gather(house, ball_task, SILENT), ball_task)
+        with opened(house, "cohort") as run:
+            cohort, _ = freeze(run, ball_task)
 
         parts: dict[str, set[str]] = {}
-        for example in cohort.examples:
+        for example in cohort.members:
             parts.setdefault(house.same_patient.get(Pseudonym(example.patient), Pseudonym(example.patient)), set()).add(
                 example.part
             )
-        assert len(cohort.examples) == 2 * len(parts)
+        assert len(cohort.members) == 2 * len(parts)
         assert {len(part) for part in parts.values()} == {1}
 
 
