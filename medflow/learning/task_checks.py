@@ -6,7 +6,7 @@ from typing import Any
 
 from medflow.documents import Keys, Mistake
 from medflow.domain.task import FORMER_SELECT
-from medflow.learning.limits import LEAST_SIDE, ONLY_FLAT
+from medflow.learning.limits import refusals
 
 UNITS = {
     "CT": ("HU",),
@@ -105,12 +105,9 @@ def _network(task: dict[str, Any]) -> Iterator[Mistake]:
     if flat != (network["dimensions"] == 2):  # noqa: PLR2004
         text = "a grid of one slice goes with 2 dimensions, as a planar one does, and any other with 3"
         yield Mistake(path=("network", "dimensions"), text=text)
-    if network["name"] in ONLY_FLAT and not flat:
-        yield Mistake(path=("network", "name"), text=f"{network['name']} is defined in 2 dimensions alone")
-    least = LEAST_SIDE[network["name"]]
-    if min(shape[:2] if flat else shape) < least:
-        text = f"{network['name']} needs at least {least} voxels along each axis"
-        yield Mistake(path=("grid", "shape"), text=text)
+    sides = shape[:2] if flat else shape
+    for key, text in refusals(network["name"], network["dimensions"], network.get("options", {}), sides):
+        yield Mistake(path=("grid", "shape") if key == "shape" else ("network", key), text=text)
 
 
 def _labels(task: dict[str, Any]) -> Iterator[Mistake]:

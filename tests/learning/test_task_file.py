@@ -99,8 +99,8 @@ def test_options_of_a_network_survive_the_record() -> None:
         (
             "name: densenet121",
             "name: efficientnet-b0",
-            "name: densenet121",
-            "network.name: efficientnet-b0 is defined in 2",
+            "dimensions",
+            "network.dimensions: efficientnet-b0 is defined in 2",
         ),
     ],
 )
