@@ -29,18 +29,22 @@ def task_file(settings: Settings, name: str) -> Path:
 
 
 @task(name="train-task", persist_result=False, cache_policy=NO_CACHE)
-def train_task(name: str) -> dict[str, Any]:
+def train_task(name: str, cohort: str | None, *, resume: bool) -> dict[str, Any]:
     """Train the task `name`; give back ids, counts and metrics."""
     from medflow.learning.task_file import read_task
     from medflow.steps.train import train as step
 
     def work(settings: Settings, house: House) -> dict[str, Any]:
-        return step(house, read_task(task_file(settings, name)), progress=shown()).record()
+        wanted = read_task(task_file(settings, name))
+        return step(house, wanted, cohort=cohort, resume=resume, progress=shown()).record()
 
     return at_work("train", work)
 
 
 @flow(name="train", persist_result=False)
-def train(task: Name = "chest_ct_nodule") -> dict[str, Any]:
-    """Train `task`, the name of a task file; the same task, cohort, seed and code are trained once."""
-    return train_task(task)
+def train(task: Name = "chest_ct_nodule", cohort: Name | None = None, resume: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
+    """Train `task`, the name of a task file; the same task, cohort, seed and code are trained once.
+
+    `cohort` is the id of a frozen one; without it the task's own is built. With `resume` a killed training goes on.
+    """
+    return train_task(task, cohort, resume=resume)

@@ -1,248 +1,259 @@
-"""Training: a plain loop that stops when validation stops getting better, and never hands out a model of no numbers."""
+"""Training, from samples to a calibrated network: checked, fitted, and never a model of no numbers."""
 
-import math
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.optim.swa_utils import update_bn
 
+from medflow.domain.calibration import ABSENT, UNCALIBRATED, Calibration
+from medflow.domain.digests import digest
 from medflow.domain.progress import SILENT, Progress
-from medflow.domain.task import Part, Task
-from medflow.domain.volume import Intensity
+from medflow.domain.task import LabelKind, LabelRule, Part, Task
 from medflow.errors import BatchError
-from medflow.learning.augment import augmented
+from medflow.learning import heads, pretrained
+from medflow.learning.calibrate import calibrated
+from medflow.learning.checkpoints import Checkpoints, forget
+from medflow.learning.feed import Feed
+from medflow.learning.fitting import Fit, Fitted, NotFinite, settling
+from medflow.learning.live import SILENT_LIVE, Live
+from medflow.learning.losses import Loss, loss_of
 from medflow.learning.machine import device_of, fixed_threads, runtime_of, seeded
 from medflow.learning.metrics import Answers, measured
 from medflow.learning.networks import build
 from medflow.learning.precision import Precision, chosen, float32
-from medflow.learning.tensors import answered, tensor_of
-from medflow.learning.trained import Epoch, Sample, Trained
-
-LEAST_RATE = 0.05
-"""Share of the learning rate that is left in the last epoch; it falls along half a cosine."""
-
-
-class NotFinite(Exception):
-    """A loss, a gradient or a weight stopped being a number."""
+from medflow.learning.ranks import ALONE, Ranks
+from medflow.learning.tensors import logits_of, tensor_of
+from medflow.learning.trained import Sample, Trained
+from medflow.learning.watched import check_watchable
 
 
-def train(
-    task: Task, samples: Sequence[Sample], *, threads: int, device: str | None = None, progress: Progress = SILENT
+def train(  # noqa: PLR0913  (what is learned, and where and with whom)
+    task: Task,
+    samples: Sequence[Sample],
+    *,
+    threads: int,
+    device: str | None = None,
+    progress: Progress = SILENT,
+    ranks: Ranks = ALONE,
+    folder: Path | None = None,
+    resume: bool = False,
+    live: Live = SILENT_LIVE,
 ) -> Trained:
-    """Train the task's network on `samples`, and measure it on each part.
+    """Train the task's network on `samples`, and calibrate and measure it on the parts that are for that.
 
-    On a CPU the same task, samples and threads give the same weights, bit for bit. bfloat16 is used where
-    `precision.chosen` admits it; if it fails on the way, training starts again in float32.
+    The test part is left alone, whether or not its samples are among these. On a CPU the same task, samples and threads
+    give the same weights, bit for bit, also where a killed training goes on (`resume`) from its state in `folder`.
+    A precision that fails on the way is given up: training starts again in float32.
 
     Raises:
-        BatchError: a part is empty, voxels do not fit, or a loss or gradient is no number in float32 too.
+        BatchError: a part is empty, voxels do not fit, a state on disk is damaged or another training's, or a loss or
+            gradient is no number in float32 too.
     """
-    _check(task, samples)
-    run = Run(task, samples, device_of(device), progress)
-    with fixed_threads(threads):
-        precision = run.precision()
-        try:
-            weights, history = run.fit(precision)
-        except NotFinite as fault:
-            if precision.name == "float32":
-                raise BatchError(f"training stopped: {fault}; a lower learning rate may mend it") from None
-            precision = float32(f"trained again in float32, because in bfloat16 {fault}")
-            weights, history = run.again(precision)
-        metrics = run.measured(weights)
-    best = min(history, key=lambda epoch: epoch.validation_loss)
-    runtime = runtime_of(run.device, threads=threads, batch=task.schedule.batch_size, dtype=precision.name)
+    learned = [sample for sample in samples if sample.part is not Part.TEST]
+    _check(task, samples, learned)
+    with fixed_threads(threads), seeded(task.schedule.seed):
+        run = Training(task=task, samples=learned, device=device_of(device), ranks=ranks)
+        fit = run.fit(progress, live, None if folder is None else run.checkpoints(folder, threads))
+        standing = _standing(fit, resume=resume)
+        precision = run.precision(fit) if standing is None else Precision(**standing["precision"])
+        precision, fitted = _fitted(fit, precision, standing)
+        found, metrics = ranks.told(run.finished(fitted.weights) if ranks.main else (UNCALIBRATED, {}))
     return Trained(
-        weights=weights,
-        history=history,
-        best_epoch=best.number,
+        weights=fitted.weights,
+        history=fitted.history,
+        best_epoch=fitted.best,
         precision=precision,
         metrics=metrics,
-        runtime=runtime,
+        runtime=runtime_of(run.device, threads=threads, batch=task.schedule.batch_size, dtype=precision.name),
+        calibration=found,
+        pretrained=run.matched,
+        resumed_from=None if standing is None else standing["steps"],
     )
 
 
-def _check(task: Task, samples: Sequence[Sample]) -> None:
-    sizes = {part: sum(sample.part is part for sample in samples) for part in Part}
-    if sizes[Part.TRAIN] < 2 or sizes[Part.SELECT] < 1:  # noqa: PLR2004  (a batch norm needs two)
-        raise BatchError("training needs at least two examples, and validation one")
+def _check(task: Task, samples: Sequence[Sample], learned: Sequence[Sample]) -> None:
+    """Refuse what cannot be learned from; of the test part only who is in it is looked at."""
+    select = [sample for sample in learned if sample.part is Part.SELECT]
+    if sum(sample.part is Part.TRAIN for sample in learned) < 2 or not select:  # noqa: PLR2004  (a batch norm needs two)
+        raise BatchError("training needs at least two examples, and the select part one")
     homes: dict[str, set[Part]] = {}
     for sample in samples:
         homes.setdefault(sample.patient, set()).add(sample.part)
     if torn := sum(len(parts) > 1 for parts in homes.values()):
         raise BatchError(f"{torn} patients stand in more than one part: what the network saw would measure it")
-    if wrong := sum(sample.voxels.shape != task.grid.example_shape for sample in samples):
-        raise BatchError(f"{wrong} of {len(samples)} examples are not on the task's grid")
-    if wrong := sum(not np.isfinite(sample.voxels).all() for sample in samples):
-        raise BatchError(f"{wrong} of {len(samples)} examples hold voxels that are not numbers")
-    if unknown := sum(sample.label not in task.labels.classes for sample in samples):
-        raise BatchError(f"{unknown} of {len(samples)} examples have a label that is none of the task's classes")
+    if wrong := sum(sample.voxels.shape != task.grid.example_shape for sample in learned):
+        raise BatchError(f"{wrong} of {len(learned)} examples are not on the task's grid")
+    if wrong := sum(not np.isfinite(sample.voxels).all() for sample in learned):
+        raise BatchError(f"{wrong} of {len(learned)} examples hold voxels that are not numbers")
+    if unknown := sum(not _known(task.labels, sample.label) for sample in learned):
+        raise BatchError(f"{unknown} of {len(learned)} examples have a label that is none of the task's")
+    check_watchable(task.schedule.watch, task.labels, _truth(task.labels, select))
 
 
-class Run:
-    """One training: its data, its network's rule and its seed."""
+def _known(rule: LabelRule, label: str) -> bool:
+    if rule.kind is LabelKind.MULTI_LABEL:
+        return label in {"", ABSENT} or set(label.split("+")) <= set(rule.findings)
+    return label in rule.classes
 
-    def __init__(self, task: Task, samples: Sequence[Sample], device: torch.device, progress: Progress) -> None:
-        self.task, self.samples, self.device, self.progress = task, samples, device, progress
-        self.parts = {part: [sample for sample in samples if sample.part is part] for part in Part}
-        counts = [self._count(name) for name in task.labels.classes]
-        balance = [sum(counts) / (sum(n > 0 for n in counts) * n) if n else 0.0 for n in counts]
-        weights = torch.tensor(balance if task.schedule.balanced else [1.0] * len(counts), dtype=torch.float32)
-        self.loss = nn.CrossEntropyLoss(weight=weights.to(device))
 
-    def _count(self, name: str) -> int:
-        return sum(sample.label == name for sample in self.parts[Part.TRAIN])
+def _truth(rule: LabelRule, samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Give (example, output), 0 or 1."""
+    return np.array([rule.truth(sample.label) for sample in samples], np.int64)
+
+
+def _standing(fit: Fit, *, resume: bool) -> dict[str, Any] | None:
+    """Read the state that a killed training left; without `resume`, forget it."""
+    if fit.place is None:
+        return None
+    standing = fit.place.load() if resume else None
+    fit.ranks.wait()
+    if not resume and fit.ranks.main:
+        forget(fit.place.folder)
+    return standing
+
+
+def _fitted(fit: Fit, precision: Precision, standing: dict[str, Any] | None) -> tuple[Precision, Fitted]:
+    """Fit, where need be once more in float32; give what it was fitted in, too."""
+    try:
+        return precision, fit.fitted(precision, standing)
+    except NotFinite as fault:
+        if precision.name == "float32":
+            raise _stopped(fault) from None
+        precision = float32(f"trained again in float32, because in {precision.name} {fault}")
+    try:
+        return precision, fit.fitted(precision)
+    except NotFinite as fault:
+        raise _stopped(fault) from None
+
+
+def _stopped(fault: NotFinite) -> BatchError:
+    return BatchError(f"training stopped: {fault}; a lower learning rate, or schedule.clip, may mend it")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Training:
+    """What a training is made of: its samples by part, its network as it starts, its losses."""
+
+    task: Task
+    samples: Sequence[Sample]
+    """Of every part but the test part."""
+    device: torch.device
+    ranks: Ranks
+    matched: dict[str, Any] | None = field(init=False, default=None)
+    """What became of the file of weights that the task names."""
+    start: nn.Module = field(init=False)
+    """The network as it is before training; torch's generator stands at the task's seed when it is made."""
+
+    def __post_init__(self) -> None:
+        task = self.task
+        self.start = build(task.network, heads.width(task.labels), task.grid.shape, channels=task.channels)
+        if task.network.pretrained is not None:
+            self.matched = pretrained.load(self.start, task.network, channels=task.channels).record()
+
+    def part(self, part: Part) -> list[Sample]:
+        """Give the samples of a part."""
+        return [sample for sample in self.samples if sample.part is part]
 
     def network(self) -> nn.Module:
-        """Make the untrained network; the caller has seeded torch."""
-        task = self.task
-        network = build(task.network, len(task.labels.classes), task.grid.shape, channels=task.channels)
-        return network.to(self.device)
+        """Copy the network as it is before training onto the device, ready to train."""
+        network = copy.deepcopy(self.start).to(self.device).train()
+        pretrained.frozen(network, self.task.network)
+        return network
 
-    def precision(self) -> Precision:
-        """Try bfloat16 on the first examples, in every size of batch that training will meet."""
-        examples = self.parts[Part.TRAIN]
-        sizes = sorted({len(batch) for batch in self._dealt(np.arange(len(examples)))}, reverse=True)
-        with seeded(self.task.schedule.seed):
-            network = self.network()
-            found = [chosen(network.train(), *self._batch(examples[:size])) for size in sizes]
-        return next((choice for choice in found if choice.name == "float32"), found[0])
+    def checkpoints(self, folder: Path, threads: int) -> Checkpoints:
+        """Name the place of this training's state, and what the state must be of to be gone on with."""
+        dealt = [[sample.patient, sample.label, sample.part.value] for sample in self.samples]
+        about = {
+            "task": self.task.digest,
+            "examples": digest("samples", dealt),
+            "threads": threads,
+            "device": self.device.type,
+            "ranks": self.ranks.world,
+            "torch": str(torch.__version__),
+        }
+        return Checkpoints(folder=folder, about=about)
 
-    def again(self, precision: Precision) -> tuple[dict[str, torch.Tensor], tuple[Epoch, ...]]:
-        """Train once more, for good or not at all."""
-        try:
-            return self.fit(precision)
-        except NotFinite as fault:
-            raise BatchError(f"training stopped: {fault}; a lower learning rate may mend it") from None
-
-    def fit(self, precision: Precision) -> tuple[dict[str, torch.Tensor], tuple[Epoch, ...]]:
-        """Train from the seed on; give the best epoch's weights and the history."""
-        schedule = self.task.schedule
-        self.progress.start("training", schedule.epochs)
-        history: list[Epoch] = []
-        best: dict[str, torch.Tensor] = {}
-        with seeded(schedule.seed):
-            network = self.network()
-            optimizer = torch.optim.AdamW(
-                network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-            )
-            chance = torch.Generator().manual_seed(schedule.seed)
-            for number in range(1, schedule.epochs + 1):
-                _set_rate(optimizer, schedule.learning_rate, (number - 1) / schedule.epochs)
-                training = self._epoch(network, optimizer, chance, precision)
-                self._settle(network)
-                validation = self._validation(network)
-                history.append(Epoch(number=number, training_loss=training, validation_loss=validation))
-                self.progress.advance()
-                since = number - min(history, key=lambda epoch: epoch.validation_loss).number
-                if since == 0:
-                    best = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-                if schedule.patience is not None and since >= schedule.patience:
-                    break
-        if not all(bool(torch.isfinite(value).all()) for value in best.values()):
-            raise NotFinite("a weight is no number")
-        return best, tuple(history)
-
-    def _epoch(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, chance: torch.Generator, precision: Precision
-    ) -> float:
-        """Pass once over the training part, in an order that `chance` deals."""
-        network.train()
-        examples, schedule = self.parts[Part.TRAIN], self.task.schedule
-        order = torch.randperm(len(examples), generator=chance).numpy()
-        total = 0.0
-        for chosen_ones in self._dealt(order):
-            batch, labels = self._batch([examples[index] for index in chosen_ones])
-            batch = augmented(batch.cpu(), schedule, _outside(self.task), chance).to(self.device)
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=precision.dtype is torch.bfloat16):
-                logits = network(batch)
-            loss = self.loss(logits.float(), labels)
-            if not math.isfinite(value := float(loss.detach())):
-                raise NotFinite("a loss is no number")
-            loss.backward()
-            gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
-            if not bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
-                raise NotFinite("a gradient is no number")
-            optimizer.step()
-            total += value * len(chosen_ones)
-        return total / len(examples)
-
-    def _settle(self, network: nn.Module) -> None:
-        """Take the batch norms' statistics anew over the training part, unaugmented, with the weights as they are now.
-
-        Running averages lag behind weights that change fast: over a small cohort the validation loss then rises for
-        epochs on end, and training would stop before it began (measured: 0.75 to 1.9 and back to 0.05).
-        """
-        examples = self.parts[Part.TRAIN]
-        batches = self._dealt(np.arange(len(examples)))
-        update_bn((self._batch([examples[index] for index in batch]) for batch in batches), network)
-
-    def _validation(self, network: nn.Module) -> float:
-        """Give the loss of the validation part, in float32, the way inference computes."""
-        network.eval()
-        examples, size = self.parts[Part.SELECT], self.task.schedule.batch_size
-        logits, labels = [], []
-        with torch.inference_mode():
-            for start in range(0, len(examples), size):
-                batch, truth = self._batch(examples[start : start + size])
-                logits.append(network(batch).float())
-                labels.append(truth)
-            loss = float(self.loss(torch.cat(logits), torch.cat(labels)))
-        if not math.isfinite(loss):
-            raise NotFinite("a validation loss is no number")
-        return loss
-
-    def measured(self, weights: dict[str, torch.Tensor]) -> dict[str, Any]:
-        """Answer every example as scoring would, and measure each part."""
-        with seeded(self.task.schedule.seed):
-            network = self.network()
-        network.load_state_dict(weights)
-        network.eval()
-        return {part.value: self._measured(network, part) for part in Part if self.parts[part]}
-
-    def _measured(self, network: nn.Module, part: Part) -> dict[str, Any]:
-        examples, classes = self.parts[part], self.task.labels.classes
-        answers = [answered(network, tensor_of(sample.voxels).to(self.device)) for sample in examples]
-        return measured(
-            Answers(
-                probabilities=np.stack(answers),
-                labels=np.array([classes.index(sample.label) for sample in examples], np.int64),
-                patients=[sample.patient for sample in examples],
-                classes=classes,
-            ),
-            seed=self.task.schedule.seed,
+    def fit(self, progress: Progress, live: Live, place: Checkpoints | None) -> Fit:
+        """Put the loop together."""
+        task, schedule = self.task, self.task.schedule
+        examples = self.part(Part.TRAIN)
+        feed = Feed(examples, task, device=self.device, ranks=self.ranks)
+        select = Feed(self.part(Part.SELECT), task, device=self.device)
+        even = schedule.balanced
+        return Fit(
+            task=task,
+            made=self.network,
+            feed=feed,
+            settling=self._settling(examples, feed.steps),
+            select=select,
+            loss=self._loss(feed, weighted=even and schedule.sampler != "balanced"),
+            select_loss=self._loss(feed, weighted=even),
+            device=self.device,
+            ranks=self.ranks,
+            progress=progress,
+            live=live,
+            place=place,
         )
 
-    def _dealt(self, order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Cut an order into batches; a last one of one joins the one before, since batch norm needs two."""
-        size = self.task.schedule.batch_size
-        cuts = list(range(size, len(order), size))
-        if cuts and len(order) - cuts[-1] == 1:
-            cuts.pop()
-        yield from np.split(order, cuts)
+    def _loss(self, feed: Feed, *, weighted: bool) -> Loss:
+        return loss_of(self.task.labels, self.task.schedule, feed.labels, weighted=weighted).to(self.device)
 
-    def _batch(self, samples: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
-        classes = self.task.labels.classes
-        batch = torch.stack([tensor_of(sample.voxels) for sample in samples])
-        labels = torch.tensor([classes.index(sample.label) for sample in samples])
-        return batch.to(self.device), labels.to(self.device)
+    def _settling(self, examples: Sequence[Sample], steps: int) -> Feed | None:
+        rule, schedule = self.task.network.pretrained, self.task.schedule
+        if rule is not None and rule.train == "head":  # a frozen trunk's statistics are the file's
+            return None
+        dealt = np.random.default_rng(schedule.seed).permutation(len(examples)).tolist()
+        places = sorted(settling(dealt, steps, schedule.batch_size))
+        return Feed([examples[place] for place in places], self.task, device=self.device) if places else None
 
+    def precision(self, fit: Fit) -> Precision:
+        """Try what the schedule asks for in every size of batch that training will meet; all ranks must admit it."""
+        schedule = self.task.schedule
+        if schedule.precision == "float32":
+            return float32("the task asks for it")
+        found: dict[int, Precision] = {}
+        for first in (0, fit.feed.steps - 1):
+            batch = next(fit.feed.epoch(1, first=first))
+            if len(batch.inputs) not in found:
+                tried = (self.network(), batch.inputs, batch.labels, fit.loss, schedule.precision)
+                found[len(batch.inputs)] = chosen(*tried)
+        own = next((choice for choice in found.values() if choice.name == "float32"), next(iter(found.values())))
+        against = self.ranks.total(torch.tensor(float(own.name == "float32"), device=self.device))
+        said = self.ranks.told(own)
+        return (
+            float32("another rank's self-check was against it") if float(against) and said.name != "float32" else said
+        )
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float, done: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate * (LEAST_RATE + (1 - LEAST_RATE) * (1 + math.cos(math.pi * done)) / 2)
+    def finished(self, weights: dict[str, torch.Tensor]) -> tuple[Calibration, dict[str, Any]]:
+        """Find the calibration on its part alone; then measure that part and the select part as scoring would."""
+        rule = self.task.labels
+        network = copy.deepcopy(self.start)
+        network.load_state_dict(weights)
+        network.to(self.device).eval()
+        parts = {part: self.part(part) for part in (Part.SELECT, Part.CALIBRATE)}
+        logits = {part: self._logits(network, samples) for part, samples in parts.items() if samples}
+        found = UNCALIBRATED
+        if (samples := parts[Part.CALIBRATE]) and (said := logits[Part.CALIBRATE]) is not None:
+            patients = [sample.patient for sample in samples]
+            seed = self.task.schedule.seed
+            found = calibrated(rule, self.task.calibration, said, _truth(rule, samples), patients, seed=seed)
+        return found, {part.value: self._measured(parts[part], said, found) for part, said in logits.items()}
 
+    def _logits(self, network: nn.Module, samples: Sequence[Sample]) -> NDArray[np.float64]:
+        return np.stack([logits_of(network, tensor_of(sample.voxels).to(self.device)) for sample in samples])
 
-def _outside(task: Task) -> float:
-    """Give the scaled value of the grid's padding; a z-scored volume has none of its own, so its mean stands in."""
-    grid = task.grid
-    if grid.intensity is Intensity.DISPLAY:
-        return grid.padding
-    if grid.intensity is not Intensity.WINDOW or grid.window is None:
-        return 0.0
-    low, high = grid.window
-    return min(1.0, max(0.0, (grid.padding - low) / (high - low)))
+    def _measured(self, samples: Sequence[Sample], logits: NDArray[np.float64], found: Calibration) -> dict[str, Any]:
+        answers = Answers(
+            rule=self.task.labels,
+            calibration=found,
+            probabilities=heads.probabilities(self.task.labels, logits, found.temperature),
+            truth=_truth(self.task.labels, samples),
+            patients=[sample.patient for sample in samples],
+        )
+        return measured(answers, seed=self.task.schedule.seed, prevalence=self.task.calibration.prevalence)

@@ -134,6 +134,21 @@ class House:
         return self.data / "models"
 
     @property
+    def evaluations(self) -> Path:
+        """What models were found to be worth, beside their immutable versions."""
+        return self.data / "evaluations"
+
+    @property
+    def cross_validations(self) -> Path:
+        """What tasks were found to be worth over folds or sites."""
+        return self.data / "cross-validations"
+
+    @property
+    def training(self) -> Path:
+        """Checkpoints and live figures of trainings that have not ended."""
+        return self.data / "training"
+
+    @property
     def quarantine(self) -> Path:
         """The encrypted copies of quarantined files."""
         return self.data / "quarantine"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medflow.domain.task import Part, Task
+from medflow.domain.task import NetworkRule, Part, Task
 from medflow.domain.volume import Grid
 from medflow.learning.task_file import read_task
 from medflow.learning.train import train
@@ -15,6 +15,9 @@ from medflow.learning.trained import Sample, Trained
 TASKS = Path(__file__).parents[2] / "pipelines" / "tasks"
 NARROW = (("bn_size", 2), ("growth_rate", 4), ("init_features", 8))
 """Options of a DenseNet121 that is thin enough for a test."""
+PLAIN = NetworkRule(name="sequential_cnn", dimensions=2, options=(("init_features", 4), ("dropout_prob", 0.5)))
+"""A network without batch norms, and with dropout."""
+PARTS = (Part.TRAIN, Part.TRAIN, Part.TRAIN, Part.SELECT, Part.TEST)
 
 
 def small_task(**schedule: object) -> Task:
@@ -32,8 +35,13 @@ def small_task(**schedule: object) -> Task:
     )
 
 
-def samples(patients: int = 20, seed: int = 3) -> list[Sample]:
-    """Draw noise, with a bright disc somewhere in every second picture; parts 3 : 1 : 1."""
+def plain_task(**schedule: object) -> Task:
+    """Make the small task for the plain network."""
+    return replace(small_task(**schedule), network=PLAIN)
+
+
+def samples(patients: int = 20, seed: int = 3, parts: tuple[Part, ...] = PARTS) -> list[Sample]:
+    """Draw noise, with a bright disc somewhere in every second picture; parts 3 : 1 : 1 unless told otherwise."""
     chance = np.random.default_rng(seed)
     where = np.indices((32, 32))
     drawn = []
@@ -46,7 +54,7 @@ def samples(patients: int = 20, seed: int = 3) -> list[Sample]:
             Sample(
                 patient=f"P{number:03}",
                 label=("absent", "present")[number % 2],
-                part=(Part.TRAIN, Part.TRAIN, Part.TRAIN, Part.SELECT, Part.TEST)[number // 2 % 5],
+                part=parts[number // 2 % len(parts)],
                 voxels=picture[:, :, None].astype(np.float32),
             )
         )
