@@ -30,16 +30,17 @@ def score_series(model: str | None) -> dict[str, Any]:
 
 @task(name="score-new", persist_result=False, cache_policy=NO_CACHE)
 def score_new(model: str | None) -> dict[str, Any] | None:
-    """Score with `model`; None where no model was trained yet, which is no fault of the night."""
+    """Score with `model`; None where no model was trained yet, or all are retired, which is no fault of the night."""
+    from medflow.domain.model import Stage
     from medflow.steps.models import listed
 
     def any_model(_: Settings, house: House) -> bool:
-        return bool(listed(house))
+        return any(row.stage is not Stage.RETIRED for row in listed(house))
 
     return score_series(model) if at_work("score", any_model) else None
 
 
 @flow(name="score", persist_result=False)
 def score(model: ModelName | None = None) -> dict[str, Any]:
-    """Score with `model` (`NAME` or `NAME:VERSION`); without one, with the active version of each name."""
+    """Score with `model` (`NAME` or `NAME:VERSION`); without one, with each name's active version and shadows."""
     return score_series(model)

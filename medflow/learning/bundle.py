@@ -1,4 +1,4 @@
-"""A model version as an immutable folder: all that inference reads, named by one digest, and its papers beside it."""
+"""A model version as an immutable folder in MONAI's bundle layout: what inference reads, named by one digest."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -15,15 +15,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from medflow.domain.calibration import UNCALIBRATED, Calibration
 from medflow.domain.digests import canonical
 from medflow.domain.model import Example, files_digest
 from medflow.domain.task import Task
 from medflow.errors import IntegrityError, StateError
 from medflow.learning.card import card_of
+from medflow.learning.monai_bundle import SAFETENSORS, inference_config, metadata
 from medflow.learning.trained import Trained
 
-INFERENCE = ("grid.json", "inference.json", "model.safetensors", "task.json")
+INFERENCE = ("calibration.json", "configs/inference.json", "grid.json", SAFETENSORS, "task.json")
 """Files that inference reads; the model digest is made of them."""
+FLAT = ("grid.json", "inference.json", "model.safetensors", "task.json")
+"""The same in a bundle of version 0.3, which has no folders and no calibration: predictions stand on such models."""
 MANIFEST = "manifest.json"
 READ_ONLY = 0o444
 """A bundle is never changed: a better model is another version."""
@@ -39,6 +43,10 @@ class Bundle:
     weights: Mapping[str, torch.Tensor]
     threads: int
     precision: str
+    calibration: Calibration
+    card: Mapping[str, Any]
+    flat: bool = False
+    """True of a bundle of version 0.3."""
 
 
 def versions(root: Path, name: str) -> tuple[int, ...]:
@@ -59,8 +67,8 @@ def write_bundle(
     Raises:
         StateError: the version stands there with another model.
     """
-    contents = _contents(task, trained, examples)
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    contents = _contents(task, trained, examples, version)
+    files = {name: _sha256(content) for name, content in contents.items()}
     model_digest = files_digest({name: files[name] for name in INFERENCE})
     folder = root / task.name / str(version)
     if not folder.exists():
@@ -73,72 +81,105 @@ def write_bundle(
 def load_bundle(folder: Path, model_digest: str | None = None) -> Bundle:
     """Load a model version after checking the SHA-256 of every file; `model_digest` is what the registry says it is.
 
+    No configuration is executed and nothing is unpickled: the network is built from `task.json`, by name.
+
     Raises:
         IntegrityError: a file is missing or is not what its digest says; the message names the file.
         StateError: the model was made by code whose grid follows other rules.
     """
-    contents = _checked(folder)
-    found = files_digest({name: hashlib.sha256(contents[name]).hexdigest() for name in INFERENCE})
-    if model_digest not in {None, found}:
-        raise IntegrityError(
-            f"{_called(folder)}: the model is {found[:12]}, the registry says {str(model_digest)[:12]}"
-        )
-    inference = json.loads(contents["inference.json"])
+    read = _read(folder, model_digest)
+    if read.faults:
+        raise IntegrityError(f"{_called(folder)}: {read.faults[0]}")
+    contents = read.contents
+    settings, weights_file = ("inference.json", "model.safetensors") if read.flat else INFERENCE[1::2]
+    inference = json.loads(contents[settings])
     try:
         task = Task.from_record(json.loads(contents["task.json"]))
-        weights = load_tensors(contents["model.safetensors"])
+        weights = load_tensors(contents[weights_file])
     except ValueError as fault:
         raise StateError(f"{_called(folder)}: {fault}; train it again") from None
     except SafetensorError:
-        raise IntegrityError(f"{_called(folder)}: model.safetensors is damaged") from None
+        raise IntegrityError(f"{_called(folder)}: {weights_file} is damaged") from None
     return Bundle(
         folder=folder,
-        model_digest=found,
+        model_digest=read.model_digest,
         task=task,
         weights=weights,
-        threads=inference["threads"],
-        precision=inference["precision"],
+        threads=(inference if read.flat else inference["medflow"])["threads"],
+        precision=(inference if read.flat else inference["medflow"])["precision"],
+        calibration=UNCALIBRATED if read.flat else Calibration.from_record(json.loads(contents["calibration.json"])),
+        card=json.loads(contents.get("card.json", b"{}")),
+        flat=read.flat,
     )
 
 
-def _contents(task: Task, trained: Trained, examples: Sequence[Example]) -> dict[str, bytes]:
-    classes = list(task.labels.classes)
-    inference = {
-        "classes": classes,
-        "unit": task.unit.value,
-        "precision": "float32",
-        "threads": trained.runtime.threads,
-        "abstain_below": None if task.abstain_below is None else task.abstain_below.hex(),
-    }
+def faults(folder: Path, model_digest: str) -> tuple[str, ...]:
+    """Say of every file of a model version what differs from the manifest and from the registry; () where nothing."""
+    read = _read(folder, model_digest)
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    added = sorted(there - set(read.files) - {MANIFEST})
+    return (*read.faults, *(f"{name} is not of the model" for name in added if read.files))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """Every file that a manifest names, and what is wrong with it."""
+
+    files: Mapping[str, str]
+    contents: Mapping[str, bytes]
+    model_digest: str
+    flat: bool
+    faults: tuple[str, ...]
+
+
+def _read(folder: Path, registered: str | None) -> _Reading:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        files = {_inside(name): str(digest) for name, digest in manifest["files"].items()}
+        said = str(manifest["model_digest"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        wrong = (f"{MANIFEST} is missing or damaged",)
+        return _Reading(files={}, contents={}, model_digest="", flat=False, faults=wrong)
+    flat = FLAT[2] in files
+    inference = FLAT if flat else INFERENCE
+    contents, wrong_files = {}, []
+    for name in sorted({*files, *inference}):
+        try:
+            contents[name] = (folder / name).read_bytes()
+        except OSError:
+            wrong_files.append(f"{name} is missing")
+            continue
+        if _sha256(contents[name]) != files.get(name):
+            wrong_files.append(f"{name} is not what its digest says")
+    found = files_digest({name: files.get(name, "") for name in inference})
+    if found != said:
+        wrong_files.append(f"{MANIFEST} is not what its digest says")
+    elif registered not in {None, found}:
+        wrong_files.append(f"the model is {found[:12]}, the registry says {str(registered)[:12]}")
+    return _Reading(files=files, contents=contents, model_digest=found, flat=flat, faults=tuple(wrong_files))
+
+
+def _inside(name: str) -> str:
+    """Refuse a name that leads out of the folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(name)
+    return name
+
+
+def _contents(task: Task, trained: Trained, examples: Sequence[Example], version: int) -> dict[str, bytes]:
+    calibration = trained.calibration
     return {
-        "model.safetensors": save_tensors({name: trained.weights[name].contiguous() for name in trained.weights}),
+        SAFETENSORS: save_tensors({name: trained.weights[name].contiguous() for name in trained.weights}),
         "task.json": _canonical(task.record()),
         "grid.json": _canonical(task.grid.record()),
-        "inference.json": _canonical(inference),
+        "calibration.json": _canonical(calibration.record()),
+        "configs/inference.json": _json(inference_config(task, calibration, threads=trained.runtime.threads)),
+        "configs/metadata.json": _json(metadata(task, version)),
         "metrics.json": _json(trained.metrics),
         "cohort.json": _json([asdict(example) for example in examples]),
         "card.json": _json(card_of(task, trained, examples)),
     }
-
-
-def _checked(folder: Path) -> dict[str, bytes]:
-    """Read every file that the manifest names, and compare."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        files: dict[str, str] = dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise IntegrityError(f"{_called(folder)}: {MANIFEST} is missing or damaged") from None
-    contents = {}
-    for name in sorted(set(files) | set(INFERENCE)):
-        try:
-            contents[name] = (folder / Path(name).name).read_bytes()
-        except OSError:
-            raise IntegrityError(f"{_called(folder)}: {Path(name).name} is missing") from None
-        if hashlib.sha256(contents[name]).hexdigest() != files.get(name):
-            raise IntegrityError(f"{_called(folder)}: {Path(name).name} is not what its digest says")
-    if files_digest({name: files[name] for name in INFERENCE}) != manifest.get("model_digest"):
-        raise IntegrityError(f"{_called(folder)}: {MANIFEST} is not what its digest says")
-    return contents
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -147,13 +188,15 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
     try:
         for name, content in contents.items():
+            (beside / name).parent.mkdir(exist_ok=True)
             with (beside / name).open("wb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             (beside / name).chmod(READ_ONLY)
         beside.chmod(0o755)
-        _sync(beside)
+        for inner in {(beside / name).parent for name in contents}:
+            _sync(inner)
         beside.rename(folder)
         _sync(folder.parent)
     except BaseException:
@@ -167,6 +210,10 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _called(folder: Path) -> str:

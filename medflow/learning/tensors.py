@@ -1,4 +1,4 @@
-"""Voxels into a network, probabilities out of it."""
+"""Voxels into a network, logits out of it."""
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ def tensor_of(voxels: NDArray[np.float32]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def answered(network: nn.Module, example: torch.Tensor) -> NDArray[np.float64]:
-    """Give the probabilities of one example (channel, i, j[, k]): a batch of one, its softmax in float64."""
-    logits = network(example[None])[0].double().cpu()
-    return np.asarray(torch.softmax(logits, dim=0).numpy(), np.float64)
+def logits_of(network: nn.Module, example: torch.Tensor) -> NDArray[np.float64]:
+    """Give the logits of one example (channel, i, j[, k]): a batch of one, as float64."""
+    return np.asarray(network(example[None])[0].double().cpu().numpy(), np.float64)

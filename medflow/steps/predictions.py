@@ -23,8 +23,9 @@ class Said:
 
     @property
     def probability(self) -> float:
-        """Probability of the predicted class."""
-        return max(self.prediction.probabilities)
+        """Probability of the answer; of several findings, or of none, the highest."""
+        likely = dict(zip(self.prediction.classes, self.prediction.probabilities, strict=True))
+        return likely.get(self.prediction.label, max(likely.values()))
 
     def record(self) -> dict[str, Any]:
         """Write the prediction as plain values, for `--json`; probabilities as numbers that keep every bit."""
@@ -40,6 +41,7 @@ class Said:
             "probabilities": dict(zip(said.classes, said.probabilities, strict=True)),
             "withheld": said.withheld,
             "completeness": said.completeness,
+            "stage": said.stage,
             "input_erased": self.input_erased,
             "series_digest": said.series_digest,
             "layout_digest": said.layout_digest,
@@ -53,8 +55,13 @@ class Said:
         }
 
 
-def listed(house: House, *, model: str | None = None, patient: str | None = None) -> tuple[Said, ...]:
+def listed(
+    house: House, *, model: str | None = None, patient: str | None = None, shadow: bool = False
+) -> tuple[Said, ...]:
     """Give the predictions of one model (`NAME` or `NAME:VERSION`) and one pseudonym, or of all; newest first.
+
+    What a model said while it was a shadow was not delivered, whatever became of the model since: it is given only
+    where `shadow` asks for it.
 
     Raises:
         StateError: there is no such model.
@@ -62,6 +69,6 @@ def listed(house: House, *, model: str | None = None, patient: str | None = None
     chosen = None if model is None else chosen_models(house, model)[0].id
     with reading(house.engine) as connection:
         registered = {item.model.id: item.model for item in models.models(connection)}
-        rows = predictions.predictions(connection, model_id=chosen, patient=patient)
+        rows = predictions.predictions(connection, model_id=chosen, patient=patient, shadow=shadow)
         erased = predictions.without_input(connection)
     return tuple(Said(prediction=row, model=registered[row.model_id], input_erased=row.id in erased) for row in rows)

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medflow.domain.calibration import UNCALIBRATED
 from medflow.domain.completeness import Verdict
-from medflow.domain.model import Model
+from medflow.domain.model import Model, Stage
 from medflow.domain.prediction import Prediction
 from medflow.domain.progress import SILENT, Progress
-from medflow.domain.task import Task
+from medflow.domain.task import LabelKind, Task
 from medflow.errors import Reason, SeriesError, StateError
 from medflow.learning.bundle import Bundle, load_bundle
 from medflow.learning.score import Scorer
@@ -22,6 +21,7 @@ from medflow.steps.settle import Settler
 from medflow.store import files, jobs, models, predictions
 from medflow.store.engine import reading, writing
 from medflow.store.jobs import Job, LeaseLost
+from medflow.store.models import Registered
 from medflow.store.series import SeriesRow
 
 STEP = "score"
@@ -36,11 +36,11 @@ AGAIN_AFTER = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreReport:
-    """What one run of score did, over all the models it ran."""
+    """What one run of score did, over all the models it ran. What shadows did is counted apart."""
 
     run: str
     models: tuple[str, ...]
-    """`name:version` of each."""
+    """`name:version` of each, shadows aside."""
     scored: int
     withheld: int
     """Of those scored: predictions that the model abstains from."""
@@ -56,6 +56,9 @@ class ScoreReport:
     """Series of these studies, by each rule of the task that they fail."""
     outdated: tuple[str, ...]
     """`name:version` of each model that was passed over, because it was trained under rules of another version."""
+    shadow: Mapping[str, Any]
+    """Of the models that scored beside the others, undelivered: `models`, `scored`, `withheld`, `already`, `refused`
+    and `elsewhere`, as above; {} where there was none."""
 
     def record(self) -> dict[str, Any]:
         """Write the report as plain values, for `--json` and for flows."""
@@ -70,6 +73,7 @@ class ScoreReport:
             "unmatched": dict(self.unmatched),
             "failed": dict(self.failed),
             "outdated": list(self.outdated),
+            "shadow": dict(self.shadow),
         }
 
 
@@ -83,27 +87,31 @@ class _Tally:
     unmatched: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
 
+    def record(self) -> dict[str, Any]:
+        """Write what is told of shadows."""
+        counts = {name: getattr(self, name) for name in ("scored", "withheld", "already", "elsewhere")}
+        return {**counts, "refused": dict(self.refused)}
+
 
 def score(house: House, model: str | None = None, *, progress: Progress = SILENT) -> ScoreReport:
     """Score what `model` (`NAME` or `NAME:VERSION`) wants and has not judged; a second run scores nothing.
 
-    Without a name: the active version of each model, or the newest one of a model that has none active. One that must
-    be trained again is passed over then, and named in the report.
+    Without a name: of each name the active version, or the newest candidate where none is active; then, beside them,
+    every shadow. One that must be trained again is passed over then, and named in the report.
 
     Raises:
         StateError: there is no such model, or none at all; or what was asked for must be trained again.
-        IntegrityError: a model's files are not what its digest says.
+        IntegrityError: a model's files are not what its digest says. What a damaged shadow stands beside was scored.
     """
-    chosen = chosen_models(house, model)
+    chosen = _standing(house) if model is None else (_asked(house, model),)
+    speaking = tuple(item for item in chosen if item.stage is not Stage.SHADOW)
+    shadows = tuple(item for item in chosen if item.stage is Stage.SHADOW)
     with opened(house, STEP) as run:
-        scoring = _Scoring(run=run, progress=progress)
-        bundles, outdated = _bundles(house, chosen)
-        for item, bundle in bundles:
-            scoring.score_with(item, bundle)
-        tally = scoring.tally
+        ran, outdated, tally = _scored(run, speaking, progress, alone=len(chosen) == 1)
+        beside, aged, apart = _scored(run, shadows, progress, alone=len(chosen) == 1)
         report = ScoreReport(
             run=run.id,
-            models=tuple(_called(item) for item, _ in bundles),
+            models=ran,
             scored=tally.scored,
             withheld=tally.withheld,
             already=tally.already,
@@ -111,25 +119,37 @@ def score(house: House, model: str | None = None, *, progress: Progress = SILENT
             elsewhere=tally.elsewhere,
             unmatched=dict(tally.unmatched),
             failed=dict(tally.failed),
-            outdated=outdated,
+            outdated=outdated + aged,
+            shadow={"models": list(beside), **apart.record()} if beside else {},
         )
-        record = report.record()
-        run.detail = {
-            name: record[name] for name in ("models", "scored", "withheld", "refused", "unmatched", "outdated")
-        }
+        told = ("models", "scored", "withheld", "refused", "unmatched", "outdated", "shadow")
+        run.detail = {name: value for name, value in report.record().items() if name in told}
     return report
 
 
-def _bundles(house: House, chosen: tuple[Model, ...]) -> tuple[list[tuple[Model, Bundle]], tuple[str, ...]]:
+def _scored(
+    run: Run, chosen: tuple[Registered, ...], progress: Progress, *, alone: bool
+) -> tuple[tuple[str, ...], tuple[str, ...], "_Tally"]:
+    """Load some models and score with each; name those that ran and those that this code cannot run as trained."""
+    scoring = _Scoring(run=run, progress=progress)
+    bundles, outdated = _bundles(run.house, chosen, alone=alone)
+    for item, bundle in bundles:
+        scoring.score_with(item, bundle)
+    return tuple(_called(item.model) for item, _ in bundles), outdated, scoring.tally
+
+
+def _bundles(
+    house: House, chosen: tuple[Registered, ...], *, alone: bool
+) -> tuple[list[tuple[Registered, Bundle]], tuple[str, ...]]:
     """Load the models, and name those that this code cannot run as they were trained; one that stands alone raises."""
     bundles, outdated = [], []
     for item in chosen:
         try:
-            bundles.append((item, load_bundle(house.models / item.folder, item.model_digest)))
+            bundles.append((item, load_bundle(house.models / item.model.folder, item.model.model_digest)))
         except StateError:
-            if len(chosen) == 1:
+            if alone:
                 raise
-            outdated.append(_called(item))
+            outdated.append(_called(item.model))
     return bundles, tuple(outdated)
 
 
@@ -138,23 +158,32 @@ def _called(model: Model) -> str:
 
 
 def chosen_models(house: House, model: str | None) -> tuple[Model, ...]:
-    """Resolve what the operator named, or what stands to score when nobody names one.
+    """Resolve what the operator named, or what stands to score when nobody names one, shadows last.
 
     Raises:
         StateError: there is no such model, or none at all.
     """
+    return tuple(item.model for item in (_standing(house) if model is None else (_asked(house, model),)))
+
+
+def _asked(house: House, model: str) -> Registered:
+    name, _, version = model.partition(":")
+    if version and not version.isdecimal():
+        raise StateError("a model is named NAME or NAME:VERSION, and a version is a number")
     with reading(house.engine) as connection:
-        if model is None:
-            names = sorted({item.model.name for item in models.models(connection)})
-            chosen = tuple(models.model(connection, name).model for name in names)
-        else:
-            name, _, version = model.partition(":")
-            if version and not version.isdecimal():
-                raise StateError("a model is named NAME or NAME:VERSION, and a version is a number")
-            chosen = (models.model(connection, name, int(version) if version else None).model,)
-    if not chosen:
-        raise StateError("no model was trained yet; run `medflow train TASK.yaml`")
-    return chosen
+        return models.model(connection, name, int(version) if version else None)
+
+
+def _standing(house: House) -> tuple[Registered, ...]:
+    """Find, of each name, the version that speaks, then all shadows; a name whose versions retired has neither."""
+    with reading(house.engine) as connection:
+        rows = [item for item in models.models(connection) if item.stage is not Stage.RETIRED]
+        names = sorted({item.model.name for item in rows})
+        found = [models.model(connection, name) for name in names]
+    if not found:
+        raise StateError("no model was trained yet, or all are retired; run `medflow train TASK.yaml`")
+    shadows = [item for item in rows if item.stage is Stage.SHADOW]
+    return (*(item for item in found if item.stage is not Stage.SHADOW), *shadows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +192,7 @@ class _Judge:
 
     house: House
     model: Model
+    stage: Stage
     bundle: Bundle
     scorer: Scorer
 
@@ -188,20 +218,26 @@ class _Judge:
             model_digest=self.model.model_digest,
             grid_digest=self.model.grid_digest,
             generation=0,
-            classes=self.bundle.task.labels.classes,
+            classes=self.bundle.task.labels.outputs,
             probabilities=probabilities,
-            label=UNCALIBRATED.answer(self.bundle.task.labels, probabilities),
+            label=self.scorer.answer(probabilities),
             withheld=abstention(self.bundle.task, probabilities),
             code=self.house.code.digest,
             runtime=self.scorer.runtime,
             at=self.house.now(),
             completeness=(row.completeness or Verdict.QUIET_ONLY).value,
+            stage=self.stage.value,
         )
 
 
 def abstention(task: Task, probabilities: tuple[float, ...]) -> str | None:
-    """Say why a model abstains: its highest probability is below what the task asks for; None where it speaks."""
-    if task.abstain_below is not None and max(probabilities) < task.abstain_below:
+    """Say why a model abstains: its highest probability is below what the task asks for; None where it speaks.
+
+    A model whose findings do not exclude each other never does: that all are unlikely is an answer.
+    """
+    if task.labels.kind is LabelKind.MULTI_LABEL or task.abstain_below is None:
+        return None
+    if max(probabilities) < task.abstain_below:
         return "below-abstention-threshold"
     return None
 
@@ -215,9 +251,9 @@ class _Scoring:
     settler: Settler = field(default_factory=Settler)
     tally: _Tally = field(default_factory=_Tally)
 
-    def score_with(self, model: Model, bundle: Bundle) -> None:
+    def score_with(self, item: Registered, bundle: Bundle) -> None:
         """Offer a job for each series that the model wants, and do those that nobody has done or holds."""
-        house = self.run.house
+        house, model = self.run.house, item.model
         wanted = self._wanted(bundle.task)
         with writing(house.engine) as connection:
             for series_id in wanted:
@@ -227,7 +263,7 @@ class _Scoring:
                 self.run.append(connection, "job-dead", dead.subject, attempts=dead.attempts)
             standing = jobs.jobs(connection, step=STEP, state="ready")
         ready = sum(job.model_digest == model.model_digest for job in standing)
-        judge = _Judge(house=house, model=model, bundle=bundle, scorer=Scorer(bundle))
+        judge = _Judge(house=house, model=model, stage=item.stage, bundle=bundle, scorer=Scorer(bundle))
         self.progress.start(f"scoring with {model.name}:{model.version}", ready)
         handled = 0
         while (job := self._claimed(model)) is not None:
@@ -306,4 +342,5 @@ def _audited(prediction: Prediction) -> dict[str, Any]:
         "probabilities": [value.hex() for value in prediction.probabilities],
         "withheld": prediction.withheld,
         "completeness": prediction.completeness,
+        "stage": prediction.stage,
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, literal, select, update
+from sqlalchemy import Connection, Row, func, literal, select
 
 from medflow.domain.model import Example, Model, Stage
 from medflow.domain.prediction import CodeVersion
@@ -88,7 +88,7 @@ def models(connection: Connection, *, name: str | None = None, stage: Stage | No
 
 
 def model(connection: Connection, name: str, version: int | None = None) -> Registered:
-    """Find a version of a model; without a number the active one, else the newest that is not retired.
+    """Find a version of a model; without a number the active one, else the newest candidate, else the newest shadow.
 
     Raises:
         StateError: there is none.
@@ -97,8 +97,8 @@ def model(connection: Connection, name: str, version: int | None = None) -> Regi
     if version is not None:
         found = [item for item in versions if item.model.version == version]
     else:
-        standing = [item for item in versions if item.stage is not Stage.RETIRED]
-        found = [item for item in standing if item.stage is Stage.ACTIVE] or standing
+        order = (Stage.ACTIVE, Stage.CANDIDATE, Stage.SHADOW)
+        found = next(filter(None, ([one for one in versions if one.stage is stage] for stage in order)), [])
     if not found:
         raise StateError(f"there is no model {name}{'' if version is None else f':{version}'} to use")
     return found[-1]
@@ -123,21 +123,6 @@ def examples_of(connection: Connection, series_ids: Iterable[str]) -> int:
     for batch in batches(series_ids):
         found += connection.scalar(select(func.count()).where(used.series_id.in_(batch))) or 0
     return found
-
-
-def set_stage(connection: Connection, model_id: str, stage: Stage) -> tuple[str, ...]:
-    """Move a model version to a stage, and name every version that moved: a new active one retires the old one."""
-    name = connection.scalar(select(ROW.name).where(ROW.id == model_id).with_for_update())
-    if name is None:
-        raise StateError(f"there is no model {model_id}")
-    moved: list[str] = []
-    if stage is Stage.ACTIVE:
-        active = (ROW.name == name, ROW.stage == Stage.ACTIVE, ROW.id != model_id)
-        moved += connection.scalars(select(ROW.id).where(*active).with_for_update()).all()
-        connection.execute(update(tables.model).where(*active).values(stage=Stage.RETIRED))
-    changed = update(tables.model).where(ROW.id == model_id, ROW.stage != stage).values(stage=stage)
-    moved += [model_id] * connection.execute(changed).rowcount
-    return tuple(moved)
 
 
 def _registered(row: Row[Any]) -> Registered:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
+from medflow.domain.model import Stage
 from medflow.domain.prediction import Prediction, Runtime
 from medflow.domain.safe import Pseudonym, SeriesUID
 from medflow.store import tables
@@ -71,10 +72,14 @@ def predictions(  # noqa: PLR0913  (each is a filter)
     patient: str | None = None,
     label: str | None = None,
     withheld: bool | None = None,
+    shadow: bool = True,
     since: datetime | None = None,
     limit: int | None = None,
 ) -> tuple[Prediction, ...]:
-    """List predictions, newest first; every filter that is given must hold."""
+    """List predictions, newest first; every filter that is given must hold.
+
+    `shadow` False leaves out what models said while they were shadows.
+    """
     same = {
         ROW.model_id: model_id,
         ROW.model_digest: model_digest,
@@ -86,6 +91,8 @@ def predictions(  # noqa: PLR0913  (each is a filter)
     wanted: list[ColumnElement[bool]] = [column == value for column, value in same.items() if value is not None]
     if withheld is not None:
         wanted.append(ROW.withheld.is_not(None) if withheld else ROW.withheld.is_(None))
+    if not shadow:
+        wanted.append(or_(ROW.stage.is_(None), ROW.stage != Stage.SHADOW))
     if since is not None:
         wanted.append(ROW.at >= since)
     query = select(tables.prediction).where(*wanted).order_by(ROW.at.desc(), ROW.id).limit(limit)

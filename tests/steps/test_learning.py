@@ -17,8 +17,8 @@ from medflow.steps.house import House
 from medflow.steps.ingest import ingest
 from medflow.steps.labels import import_labels
 from medflow.steps.models import listed as listed_models
-from medflow.steps.models import promote
 from medflow.steps.predictions import listed
+from medflow.steps.promotion import promote
 from medflow.steps.rules import failures
 from medflow.steps.score import ScoreReport, score
 from medflow.steps.selection import select
@@ -28,6 +28,7 @@ from medflow.store.engine import reading, writing
 from medflow.store.files import described
 from medflow.store.series import accepted_series
 from tests.steps.conftest import EXPORT, PATIENTS
+from tests.steps.enrolled import measured
 from tests.steps.exports import write_cohort, write_series
 
 
@@ -156,7 +157,7 @@ def test_a_lost_safe_copy_costs_that_series_alone(trained: House) -> None:
 
 
 def test_a_tampered_weight_file_is_named_and_nothing_is_scored(trained: House) -> None:
-    weights = trained.models / "ball" / "1" / "model.safetensors"
+    weights = trained.models / "ball" / "1" / "models" / "model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(weights.read_bytes()[:-1] + b"\7")
 
@@ -205,6 +206,8 @@ def test_scoring_without_a_model_says_what_to_do(house: House) -> None:
 
 def test_a_promoted_version_speaks_and_the_older_one_retires(trained: House, ball_task: Task) -> None:
     other = train(trained, replace(ball_task, schedule=replace(ball_task.schedule, seed=2)))
+    for row in listed_models(trained):
+        measured(trained, row.model)
     promote(trained, "ball", other.model.version, reason="better")
     promote(trained, "ball", 1, reason="rolled back")
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import StatementError
 
-from medflow.domain.model import Example, Stage
+from medflow.domain.model import Example, Model, Stage
 from medflow.domain.prediction import CodeVersion
 from medflow.errors import StateError
 from medflow.store import models
@@ -19,9 +19,9 @@ from medflow.store.models import (
     next_version,
     save_code,
     save_model,
-    set_stage,
 )
-from tests.store.made import CODE, a_house, a_model, a_series, hexed
+from medflow.store.stages import move
+from tests.store.made import CODE, NOON, RUN, a_house, a_model, a_series, hexed
 
 
 @pytest.fixture
@@ -67,29 +67,33 @@ def test_two_models_do_not_share_a_name_and_version(house: Engine) -> None:
         save_model(connection, a_model(seed=2), ())
 
 
-def test_making_a_version_active_retires_the_one_before(house: Engine) -> None:
-    first, second = a_model(), a_model(version=2, seed=2)
+def test_without_a_number_the_active_version_is_meant_then_the_newest_candidate_then_a_shadow(house: Engine) -> None:
+    first, second, third = a_model(), a_model(version=2, seed=2), a_model(version=3, seed=3)
     with writing(house) as connection:
         save_model(connection, second, ())
         assert models.model(connection, "nodule").model == second
-        assert set_stage(connection, first.id, Stage.ACTIVE) == (first.id,)
+        save_model(connection, third, (), stage=Stage.SHADOW)
+        assert models.model(connection, "nodule").model == second
+        stand(connection, first, Stage.ACTIVE)
         assert models.model(connection, "nodule").model == first
-        assert set_stage(connection, second.id, Stage.ACTIVE) == (first.id, second.id)
-        assert set_stage(connection, second.id, Stage.ACTIVE) == ()
+        stand(connection, first, Stage.RETIRED)
+        stand(connection, second, Stage.RETIRED)
+        assert models.model(connection, "nodule").model == third
     with reading(house) as connection:
-        assert [item.stage for item in models.models(connection)] == [Stage.RETIRED, Stage.ACTIVE]
-        assert [item.model for item in models.models(connection, stage=Stage.ACTIVE)] == [second]
+        assert [item.model for item in models.models(connection, stage=Stage.SHADOW)] == [third]
+
+
+def stand(connection: Connection, model: Model, stage: Stage) -> None:
+    move(connection, model.name, {model.id: stage}, reason="a test", run_id=RUN, at=NOON)
 
 
 def test_a_model_that_is_not_there_is_said(house: Engine) -> None:
     with writing(house) as connection:
-        set_stage(connection, a_model().id, Stage.RETIRED)
+        stand(connection, a_model(), Stage.RETIRED)
         with pytest.raises(StateError, match="no model nodule to use"):
             models.model(connection, "nodule")
         with pytest.raises(StateError, match="no model nodule:7 to use"):
             models.model(connection, "nodule", 7)
-        with pytest.raises(StateError, match="no model mod_0"):
-            set_stage(connection, "mod_0", Stage.ACTIVE)
         assert models.model(connection, "nodule", 1).stage is Stage.RETIRED
 
 
