@@ -45,6 +45,8 @@ class ErasureReport:
     copies: int
     """Folders of the safe store."""
     volumes: int
+    pictures: int
+    """In reports of evaluations, which are drawn again without them."""
     exports: int
     exports_left: int
     """Remembered exports whose place cannot be reached: mount it and erase again."""
@@ -64,7 +66,7 @@ class ErasureReport:
 
 
 def erase(house: House, person: Person, *, purpose: Purpose | None = None) -> ErasureReport:
-    """Erase a person: safe copies, volumes, exports and quarantine copies made here, and the vault's data keys.
+    """Erase a person: safe copies, volumes, pictures, exports and quarantine copies made here, the vault's data keys.
 
     The person stands on the opt-out list from then on, so that no later ingest brings them back. Rows stay, marked as
     erased, with pseudonyms and digests; so do predictions and labels.
@@ -85,6 +87,7 @@ def erase(house: House, person: Person, *, purpose: Purpose | None = None) -> Er
                 predictions=predictions.counted(connection, [row.id for row in rows]),
                 copies=removal.copies,
                 volumes=removal.volumes,
+                pictures=removal.pictures,
                 exports=len(removed.gone),
                 exports_left=len(removed.unreached),
                 quarantined=copies,
@@ -149,7 +152,7 @@ def _files_removed(house: House, person: Person, rows: tuple[SeriesRow, ...]) ->
         inputs = predictions.input_digests(connection, [row.id for row in rows])
     removed = exported.remove(house, made)
     folders = [house.safe / study / uid for study, uid in sorted(places)]
-    return remove(house, folders, inputs=inputs, but=others), removed
+    return remove(house, folders, inputs=inputs, series=[row.id for row in rows], but=others), removed
 
 
 def _forgotten(house: House, person: Person, rows: tuple[SeriesRow, ...]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Removing what was made of series: stored copies, and the volumes in the cache that were made of them."""
+"""Removing what was made of series: stored copies, volumes in the cache, and the pictures in reports."""
 
 import os
 from collections.abc import Collection, Iterable
@@ -8,6 +8,7 @@ from pathlib import Path
 from medflow.domain.safe import DeidentifiedSeries, input_digest
 from medflow.errors import StateError
 from medflow.imaging.cache import VolumeCache
+from medflow.learning import dossier
 from medflow.steps.house import House
 from medflow.store import files
 
@@ -19,25 +20,36 @@ class Removal:
     copies: int
     """Folders of the safe store."""
     volumes: int
+    pictures: int
+    """In reports of evaluations, which are drawn again without them."""
 
 
-def remove(house: House, folders: Collection[Path], *, inputs: Iterable[str], but: Collection[str] = ()) -> Removal:
-    """Remove the stored copies in `folders`, all but those of `but`, and the volumes that were made of them.
+def remove(
+    house: House,
+    folders: Collection[Path],
+    *,
+    inputs: Iterable[str],
+    series: Iterable[str] = (),
+    but: Collection[str] = (),
+) -> Removal:
+    """Remove the stored copies in `folders`, all but those of `but`, and the volumes and pictures made of them.
 
-    Volumes go first, as long as a copy can name them; `inputs` are those that rows of predictions and cohorts name.
+    These go first, as long as a copy can name them; `inputs` are those that rows of predictions and cohorts name, and
+    `series` the ids of rows.
 
     Raises:
         StateError: the system does not let something be removed.
     """
     records = (one for folder in folders for one in files.records(folder))
-    own = (one for one in records if one.folder.relative_to(house.safe).as_posix() not in but)
+    own = [one for one in records if one.folder.relative_to(house.safe).as_posix() not in but]
     try:
+        pictures = dossier.forget([house.evaluations], {*series, *(one.id for one in own)})
         volumes = VolumeCache(root=house.volumes).forget({*inputs, *_inputs(own)})
         copies = sum(files.remove(folder, but=but, root=house.safe) for folder in folders)
     except OSError as fault:
         reason = os.strerror(fault.errno or 0)
         raise StateError(f"a stored copy cannot be removed ({reason}); mend that, and do it again") from None
-    return Removal(copies=copies, volumes=volumes)
+    return Removal(copies=copies, volumes=volumes, pictures=pictures)
 
 
 def _inputs(records: Iterable[DeidentifiedSeries]) -> set[str]:

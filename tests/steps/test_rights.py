@@ -291,6 +291,7 @@ def test_an_erasure_leaves_nothing_of_the_patient_and_marks_what_was_made_of_it(
         "volumes": 1,
         "exports": 2,
         "exports_left": 0,
+        "pictures": 0,
         "quarantined": 0,
         "identities": 1,
     }
