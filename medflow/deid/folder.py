@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from medflow.domain.durable import flush
 from medflow.domain.safe import DeidentifiedSeries
 
 RECORD = "series.json"
@@ -193,15 +194,6 @@ def holds(folder: Path, series: DeidentifiedSeries) -> bool:
     if (folder / RECORD).read_bytes() != series.written().encode("ascii"):
         return False
     return all(hashlib.sha256((folder / file.name).read_bytes()).hexdigest() == file.sha256 for file in series.files)
-
-
-def flush(path: Path) -> None:
-    """Write a file, or the names of a folder's files, through to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove_if_empty(folder: Path) -> None:

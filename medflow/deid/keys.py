@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from medflow.domain.durable import flush
 from medflow.errors import ConfigurationError
 
 KEY_BYTES = 32
@@ -58,7 +59,7 @@ def write_new_key(path: Path, key: bytes) -> None:
             os.link(draft, path)  # unlike a rename, it replaces nothing
         finally:
             draft.unlink()
-        _sync(path.parent)
+        flush(path.parent)
     except OSError:
         raise ConfigurationError("a new key cannot be written there; a key that exists is never replaced") from None
 
@@ -94,7 +95,7 @@ def put_in_place(path: Path, number: int) -> None:
     """
     try:
         kept_as(path, number).replace(path)
-        _sync(path.parent)
+        flush(path.parent)
     except FileNotFoundError:
         return  # another process found it accepted, and did so
     except OSError:
@@ -118,11 +119,3 @@ def settled_key(path: Path, number: int, fits: Callable[[bytes], bool]) -> bytes
     with suppress(ConfigurationError):  # a folder that only holds secrets may let nothing be renamed
         put_in_place(path, number)
     return successor
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,7 @@ from medflow.deid.bodies import Bodies
 from medflow.deid.burned import without_text
 from medflow.deid.cleaner import DAMAGE
 from medflow.deid.dataset import cleaner_of
-from medflow.deid.folder import FOLDER_MODE, ONE_INSTANT, being_written, flush, write_file
+from medflow.deid.folder import FOLDER_MODE, ONE_INSTANT, being_written, write_file
 from medflow.deid.iods import REPORTS, SOP_CLASSES
 from medflow.deid.ledger import Ledger
 from medflow.deid.marks import Done, Person
@@ -27,6 +27,7 @@ from medflow.deid.pseudonyms import Pseudonyms
 from medflow.deid.report import is_titled
 from medflow.dicom.hush import hushed
 from medflow.dicom.singles import Single
+from medflow.domain.durable import flush
 from medflow.errors import Reason, SeriesError
 
 CLASSES: Mapping[str, str] = SOP_CLASSES

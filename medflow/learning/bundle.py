@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from medflow.domain import durable
 from medflow.domain.calibration import UNCALIBRATED, Calibration
 from medflow.domain.digests import canonical
 from medflow.domain.model import Example, files_digest
@@ -189,27 +189,16 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         for name, content in contents.items():
             (beside / name).parent.mkdir(exist_ok=True)
-            with (beside / name).open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+            durable.write(beside / name, content)
             (beside / name).chmod(READ_ONLY)
         beside.chmod(0o755)
         for inner in {(beside / name).parent for name in contents}:
-            _sync(inner)
+            durable.flush(inner)
         beside.rename(folder)
-        _sync(folder.parent)
+        durable.flush(folder.parent)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sha256(content: bytes) -> str:

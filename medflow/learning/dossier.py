@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from medflow.domain import durable
 from medflow.domain.calibration import Calibration
 from medflow.domain.task import LabelKind, LabelRule, Level
 from medflow.errors import IntegrityError, StateError
@@ -41,17 +42,17 @@ def write(folder: Path, contents: Mapping[str, bytes], shown: Mapping[str, bytes
     try:
         (beside / PICTURES).mkdir()
         for name, content in contents.items():
-            _written(beside / name, content)
+            durable.write(beside / name, content)
         for name, content in shown.items():
-            _written(beside / PICTURES / name, content)
+            durable.write(beside / PICTURES / name, content)
         draw(beside)
         beside.chmod(0o755)
-        _sync(beside / PICTURES)
-        _sync(beside)
+        durable.flush(beside / PICTURES)
+        durable.flush(beside)
         if folder.exists():
             shutil.rmtree(folder)
         beside.rename(folder)
-        _sync(folder.parent)
+        durable.flush(folder.parent)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
@@ -172,7 +173,7 @@ def keep(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
     os.close(handle)
     try:
-        _written(Path(name), content)
+        durable.write(Path(name), content)
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:
@@ -187,18 +188,3 @@ def _shown(roots: Collection[Path], series_ids: set[str]) -> Iterator[tuple[Path
             found = [one for one in sorted(place.glob("*.png")) if one.name.rpartition("-")[0] in series_ids]
             if found:
                 yield place.parent, found
-
-
-def _written(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

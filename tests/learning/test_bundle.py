@@ -176,7 +176,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(tmp_path: Path, monkeypat
     def full(_: int) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("medflow.learning.bundle.os.fsync", full)
+    monkeypatch.setattr("medflow.domain.durable.os.fsync", full)
 
     with pytest.raises(OSError, match="no space left"):
         written(tmp_path)
