@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from medflow.cli.screen import out, print_table, progress, say
-from medflow.domain.model import Model
+from medflow.domain.model import Model, Stage
 from medflow.domain.progress import Progress
-from medflow.errors import ConfigurationError, Reason
+from medflow.errors import ConfigurationError, Reason, StateError
 from medflow.settings import open_house, read_settings
 from medflow.steps.audit import verify
+from medflow.steps.evaluate import evaluate
 from medflow.steps.house import House
 from medflow.steps.labels import import_labels
 from medflow.steps.models import listed as models
 from medflow.steps.predictions import listed as predictions
+from medflow.steps.promotion import promote
 from pipelines.embedded import server
 
 SOURCE, VERSION = "sample", "1"
@@ -56,13 +58,16 @@ class Night:
     ingest: Mapping[str, Any]
     train: Mapping[str, Any]
     score: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    promotion: str
+    """Whether the model may speak, or the sentence that says why not."""
     labels: int
     predictions: int
     audit_rows: int
     audit_faults: int
     model: Model
     history: list[list[float]]
-    """[epoch, training loss, validation loss] of each epoch."""
+    """[epoch, training loss, loss on the select part] of each epoch."""
     seconds: float
 
 
@@ -73,12 +78,14 @@ def show(data_dir: Path, sample: Sample = SHIPPED) -> bool:
     its server is when it is.
 
     Raises:
-        ConfigurationError: the sample is not here.
+        ConfigurationError: the sample is not here, or the folder holds the house of another version of medflow.
+        StateError: a flow stopped.
     """
     started = time.monotonic()
     if not sample.export.is_dir() or not sample.labels:
         raise ConfigurationError("the sample series lie in the checkout: run the demo from there (`make demo`)")
     os.environ["MEDFLOW_CONFIG"] = str(_written_settings(data_dir, sample))
+    _check_house(data_dir)
     with progress() as bars:
         bars.start("starting Prefect's server", 1)
         with server(os.environ) as url:
@@ -90,6 +97,17 @@ def show(data_dir: Path, sample: Sample = SHIPPED) -> bool:
     _draw(night)
     _draw_places(data_dir)
     return not night.audit_faults
+
+
+def _check_house(data_dir: Path) -> None:
+    """Make the house, or see that the one that stands there can be used, before anything is started for it."""
+    try:
+        open_house(read_settings()).close()
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error}. It is the demo's own: delete the folder {data_dir.name} and run the demo again, or set "
+            "MEDFLOW_CONFIG to the medflow.toml in it and mend that house"
+        ) from None
 
 
 def _written_settings(data_dir: Path, sample: Sample) -> Path:
@@ -112,19 +130,43 @@ def _quoted(path: Path) -> str:
 def _flows(sample: Sample, bars: Progress) -> dict[str, Any]:
     """Run ingest, labels, train and score in this order."""
     bars.start("loading the flows", 1)
+    from pipelines.edge import Stopped, Stumbled
     from pipelines.ingest import ingest
     from pipelines.score import score
     from pipelines.train import train
 
     bars.advance()
-    with _watched_by(bars):
-        taken_in = ingest(SOURCE)
-        with closing(open_house(read_settings())) as house:
-            imported = [import_labels(house, file, source=SOURCE, version=VERSION) for file in sample.labels]
-        trained = train(sample.task)
-        scored = score(f"{trained['name']}:{trained['version']}")
+    try:
+        with _watched_by(bars):
+            taken_in = ingest(SOURCE)
+            with closing(open_house(read_settings())) as house:
+                imported = [import_labels(house, file, source=SOURCE, version=VERSION) for file in sample.labels]
+            trained = train(sample.task)
+            measured = _measured(trained["name"], trained["version"], bars)
+            scored = score(f"{trained['name']}:{trained['version']}")
+    except (Stopped, Stumbled) as stopped:
+        raise StateError(
+            f"the demo ended early ({stopped}); the line before this one says what stood in its way"
+        ) from None
     stored = sum(report.new + report.already for report in imported)
-    return {"ingest": taken_in, "train": trained, "score": scored, "labels": stored}
+    return {"ingest": taken_in, "train": trained, "score": scored, "labels": stored, **measured}
+
+
+def _measured(name: str, version: int, bars: Progress) -> dict[str, Any]:
+    """Open the test part for the model, and ask that it may speak; a refusal is a result, and is shown."""
+    with closing(open_house(read_settings())) as house:
+        evaluation = evaluate(house, f"{name}:{version}", progress=bars)
+        stage = next(item.stage for item in models(house) if (item.model.name, item.model.version) == (name, version))
+        if stage is not Stage.CANDIDATE:
+            promotion = f"{name}:{version} is {stage.value}"
+        else:
+            try:
+                promote(house, name, version, reason="shown by the demo")
+            except ConfigurationError as refusal:
+                promotion = f"refused: {refusal}"
+            else:
+                promotion = f"{name}:{version} is active"
+    return {"evaluation": evaluation.record(), "promotion": promotion}
 
 
 @contextmanager
@@ -142,11 +184,10 @@ def _told(house: House, done: Mapping[str, Any], seconds: float) -> Night:
     """Ask the house what stands in it now."""
     model = next(item.model for item in models(house) if item.model.id == done["train"]["model"])
     chain = verify(house)
-    card = json.loads((house.models / model.folder / "card.json").read_bytes())
     return Night(
         **done,
         model=model,
-        history=card["training"]["history"],
+        history=model.metrics["training"]["history"],
         predictions=sum(item.prediction.model_digest == model.model_digest for item in predictions(house)),
         audit_rows=chain.rows,
         audit_faults=len(chain.faults),
@@ -155,7 +196,7 @@ def _told(house: House, done: Mapping[str, Any], seconds: float) -> Night:
 
 
 def _draw(night: Night) -> None:
-    files, series, test = night.ingest["files"], night.ingest["series"], night.model.metrics["test"]
+    files, series, test = night.ingest["files"], night.ingest["series"], night.evaluation["metrics"]
     seen = series["accepted"] + series["refused"] + series["withheld"]
     rows = [
         ("files", "{seen} seen = {accepted} accepted + {quarantined} quarantined + {ignored} ignored".format(**files)),
@@ -165,6 +206,8 @@ def _draw(night: Night) -> None:
         ("cohort", _cohort(night.train["parts"])),
         ("training", _curve(night.history)),
         *((f"test {name.replace('_', ' ')}", _figure(test[name])) for name in FIGURES),
+        ("test part", " ".join(night.evaluation["openings"])),
+        ("promotion", night.promotion),
         ("predictions", f"{night.predictions} in the database, {night.score['scored']} written now"),
         ("not scored", _refused(night.score["refused"])),
         ("audit chain", _chain(night)),
@@ -189,11 +232,11 @@ def _cohort(parts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _curve(history: list[list[float]]) -> str:
-    """Say how the validation loss went, and draw it."""
-    losses = [validation for _, _, validation in history]
+    """Say how the loss on the select part went, and draw it."""
+    losses = [loss for _, _, loss in history]
     best, low, span = min(range(len(losses)), key=losses.__getitem__), min(losses), max(losses) - min(losses)
     drawn = "".join(BARS[round((loss - low) / span * (len(BARS) - 1)) if span else 0] for loss in losses)
-    return f"{len(losses)} epochs, validation loss {losses[0]:.3f} to {low:.3f} (epoch {best + 1})  {drawn}"
+    return f"{len(losses)} epochs, loss on the select part {losses[0]:.3f} to {low:.3f} (epoch {best + 1})  {drawn}"
 
 
 def _figure(entry: Mapping[str, Any]) -> str:
@@ -223,12 +266,14 @@ def _draw_places(data_dir: Path) -> None:
         "dicom": "de-identified series",
         "volumes": "volumes on the task's grid, a cache",
         "models": "model versions, each with its card",
+        "evaluations": "what each is worth on the test part: report.html, metrics.json, predictions.csv",
         "prefect": "Prefect's own database",
     }
     print_table("Where everything lies", ("", ""), [(str(data_dir / name), what) for name, what in places.items()])
     out.print("Next:")
     for command in (
         f"export MEDFLOW_CONFIG={data_dir.resolve() / 'medflow.toml'}",
+        "medflow models list",
         "medflow predictions",
         "medflow quarantine list",
         "medflow audit show --limit 10",

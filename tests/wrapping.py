@@ -3,12 +3,16 @@
     python tests/wrapping.py mednist OUT        single-slice MR, one patient for each picture, label `kind`
     python tests/wrapping.py adrenal OUT        CT of 28 slices, one patient for each volume, label `adrenal`
 
-The pictures are looked for in MEDFLOW_REAL_DATA, else in ../shared/data. OUT gets `dicom/` and `labels.csv`.
+The pictures are looked for in MEDFLOW_REAL_DATA, else in ../shared/data. OUT gets `dicom/` and `labels.csv`, and of
+AdrenalMNIST3D `split.csv`: its official test part is the part `test`, its validation part is `select`, and of its
+training part every tenth volume of each class is kept back as `calibrate`. (Halving its validation part instead would
+leave 11 patients with the finding to choose an epoch by, and 11 to calibrate on.)
 """
 
 import argparse
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +27,10 @@ REAL_DATA = Path(os.environ.get("MEDFLOW_REAL_DATA", Path(__file__).parents[1] /
 CLASSES = {0: "normal", 1: "hyperplasia"}
 INSIDE, AIR = 40, -1000
 """HU of a mask's voxels, and of what lies around."""
+OFFICIAL = {"train": "train", "val": "select", "test": "test"}
+"""The part of a cohort that each part of a published split is."""
+KEPT_BACK = 10
+"""Of each class of a published training part, one in so many is for calibration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,8 @@ class Wrapped:
     body_part: str
     values: NDArray[np.uint16]
     intercept: int
+    part: str = ""
+    """Of a cohort, where the set has a published split."""
 
 
 def mednist(data: Path, limit: int | None) -> Iterator[Wrapped]:
@@ -58,10 +68,14 @@ def adrenal(data: Path, limit: int | None) -> Iterator[Wrapped]:
     with np.load(data / "labelled/adrenalmnist3d_28/adrenalmnist3d.npz") as arrays:
         for part in ("train", "val", "test"):
             masks, labels = arrays[f"{part}_images"][:limit], arrays[f"{part}_labels"][:limit]
+            of_class: Counter[int] = Counter()
             for number, (mask, label) in enumerate(zip(masks, labels, strict=True)):
+                of_class[label.item()] += 1
+                kept_back = part == "train" and of_class[label.item()] % KEPT_BACK == 0
                 yield Wrapped(
                     patient=f"ADRENAL-{part.upper()}-{number:04}",
                     label=CLASSES[int(label.item())],
+                    part="calibrate" if kept_back else OFFICIAL[part],
                     modality="CT",
                     body_part="ABDOMEN",
                     values=np.where(mask > 0, INSIDE - AIR, 0).astype(np.uint16),
@@ -70,12 +84,12 @@ def adrenal(data: Path, limit: int | None) -> Iterator[Wrapped]:
 
 
 def write(series: Iterator[Wrapped], out: Path, label: str) -> int:
-    """Write each series and its line of the spreadsheet; give the number of patients.
+    """Write each series and its line of the spreadsheets; give the number of patients.
 
     Public sets hold some pictures more than once; medflow refuses a cohort in which two patients have the same
     images, so the second one is left out here.
     """
-    lines, seen = [], set()
+    lines, parts, seen = [], [], set()
     for one in series:
         if (content := one.values.tobytes()) in seen:
             continue
@@ -85,9 +99,18 @@ def write(series: Iterator[Wrapped], out: Path, label: str) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             dataset.save_as(path, enforce_file_format=True)
         lines.append([one.patient, one.label])
-    with (out / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([["PatientID", label], *lines])
+        if one.part:
+            parts.append([one.patient, one.part])
+    write_table(out / "labels.csv", ["PatientID", label], lines)
+    if parts:
+        write_table(out / "split.csv", ["PatientID", "part"], parts)
     return len(lines)
+
+
+def write_table(path: Path, columns: list[str], lines: list[list[str]]) -> None:
+    """Write a spreadsheet."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([columns, *lines])
 
 
 def datasets(one: Wrapped) -> Iterator[Dataset]:

@@ -37,7 +37,7 @@ def test_a_word_that_is_no_pair_or_holds_a_path_is_refused_without_quoting_it(wo
     [
         ("nothing", {}, "no deployments named 'nothing'"),
         ("train/nightly", {}, "no deployments named 'train/nightly'"),
-        ("train", {"colour": "blue"}, r"has no parameter colour \(it has: task\)"),
+        ("train", {"colour": "blue"}, r"has no parameter colour \(it has: cohort, resume, task\)"),
         ("train/train", {"task": "no task"}, "the server refuses these parameters"),
         ("score", {"model": "ball:x"}, "the server refuses these parameters"),
     ],
