@@ -181,7 +181,7 @@ def verify(house: House, name: str | None = None, version: int | None = None) ->
         found = list(faults(house.models / item.model.folder, item.model.model_digest))
         for one in measured:
             if one.model_id == item.model.id:
-                found += _differing(house.evaluations / one.folder, one)
+                found += differing(house.evaluations / one.folder, one)
         checked.append(Checked(model=called(item.model), faults=tuple(found)))
     return tuple(checked)
 
@@ -215,7 +215,7 @@ def headline(evaluation: Evaluation) -> str:
     return f"AUC {auc['value']:.3f}{reach}, n = {evaluation.examples}"
 
 
-def _differing(folder: Path, evaluation: Evaluation) -> list[str]:
+def differing(folder: Path, evaluation: Evaluation) -> list[str]:
     """Name the files of an evaluation that are not what its row says; pictures and reports may change, and are none."""
     found = []
     for name, sha256 in sorted(evaluation.files.items()):

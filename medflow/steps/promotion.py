@@ -6,11 +6,11 @@ from typing import Any
 
 from medflow.domain.evaluation import Evaluation
 from medflow.domain.model import Model, Stage
-from medflow.errors import ConfigurationError, StateError
+from medflow.errors import ConfigurationError, IntegrityError, StateError
 from medflow.learning.bundle import Bundle, load_bundle
 from medflow.learning.calibrate import missing_positives
 from medflow.steps.house import House
-from medflow.steps.models import TEST, called, change_record, flagged
+from medflow.steps.models import TEST, called, change_record, differing, flagged
 from medflow.steps.run import opened
 from medflow.store import evaluations, models, stages
 from medflow.store.engine import reading, writing
@@ -46,7 +46,7 @@ def promote(house: House, name: str, version: int, *, reason: str, to: Stage = S
             shadow, or it must be trained again.
         ConfigurationError: the reason is blank, no evaluation on a test part is there, or what the task claims has
             not been shown.
-        IntegrityError: its files are not what their digests say.
+        IntegrityError: its files, or those of an evaluation on a test part, are not what their digests say.
     """
     _reasoned(reason)
     with opened(house, "promote") as run, writing(house.engine) as connection:
@@ -63,6 +63,8 @@ def promote(house: House, name: str, version: int, *, reason: str, to: Stage = S
             raise ConfigurationError(
                 f"{called(model)} was not measured on a test part; run `medflow evaluate {called(model)}` first"
             )
+        if faults := [fault for one in measured for fault in differing(house.evaluations / one.folder, one)]:
+            raise IntegrityError(f"{called(model)}: {'; '.join(faults)}")
         wanted = {model.id: to}
         if to is Stage.ACTIVE:
             _refuse_claim(called(model), bundle, measured)

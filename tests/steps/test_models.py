@@ -250,6 +250,16 @@ def test_a_version_whose_calibration_was_tampered_with_is_not_promoted(registry:
     assert standing(registry)[0] is CANDIDATE
 
 
+def test_a_version_whose_evaluation_was_tampered_with_is_not_promoted(registry: House) -> None:
+    third = listed(registry)[2].model
+    _spoil(next((registry.evaluations / third.model_digest).rglob("predictions.csv")))
+
+    with pytest.raises(IntegrityError, match=r"predictions\.csv is not what its digest says"):
+        promote(registry, "ball", 3, reason="looks good")
+
+    assert standing(registry)[2] is CANDIDATE
+
+
 def _spoil(path: Path) -> None:
     path.chmod(0o644)
     content = bytearray(path.read_bytes())
