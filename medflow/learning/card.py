@@ -91,8 +91,8 @@ def checks(cohort: FrozenCohort) -> list[str]:
     said = ["Patients were dealt, not images: nobody stands in two parts."]
     if "duplicates" not in dealt:
         return [*said, "The cohort is older than the search for images that stand under several patients."]
-    alike = float.fromhex(dealt["threshold"])
-    found = f"{dealt['identical']} identical pairs, {dealt['alike']} nearly so (correlation from {alike:g} on)"
+    alike = ", ".join(f"{float.fromhex(value):g} of {kind}" for kind, value in sorted(dealt["thresholds"].items()))
+    found = f"{dealt['identical']} identical pairs, {dealt['alike']} nearly so (correlation from {alike} on)"
     done = {
         Duplicates.REFUSE: "any would have been refused",
         Duplicates.TOGETHER: f"their patients were dealt as one: {dealt['reason']}",

@@ -374,7 +374,7 @@ class _Deal:
             "split_file": dealing.split_file is not None,
             "duplicates": dealing.duplicates.value,
             "reason": dealing.reason.strip(),
-            "threshold": ALIKE.hex(),
+            "thresholds": {"pictures": ALIKE[2].hex(), "volumes": ALIKE[3].hex()},
             "identical": len(self.linked.identical),
             "alike": len(self.linked.alike),
             "linked": self.linked.patients(self.linked.pairs)[:100],
@@ -450,7 +450,9 @@ class _Deal:
             return
         kind, pairs = ("identical", self.linked.identical) if self.linked.identical else ("alike", self.linked.alike)
         what = (
-            "identical images" if kind == "identical" else f"nearly identical images (correlation of {ALIKE} or more)"
+            "identical images"
+            if kind == "identical"
+            else f"nearly identical images (correlation from {min(one.likeness for one in pairs):.3f} on)"
         )
         raise BatchError(
             f"{what} stand under different patients ({_some(self.linked.patients(pairs), 'pairs')}): a split by "
