@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from medflow.cli.data import DataDir, Json, opened
-from medflow.cli.screen import Shown, err, print_json
+from medflow.cli.screen import Shown, err, print_json, say
 from medflow.domain.cohort import Duplicates
 from medflow.errors import ConfigurationError
 
@@ -70,6 +70,8 @@ def train(
         )
     if not report.main:
         return
+    if resume and report.new and report.model.metrics["training"]["resumed_from"] is None:
+        say("nothing to go on from: no training of this task, cohort, seed and code was interrupted; it began anew")
     if as_json:
         print_json("train", report.record())
     else:
