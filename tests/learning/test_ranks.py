@@ -139,7 +139,8 @@ def test_ranks_add_up_and_the_main_one_tells_the_others(two: list[dict[str, Any]
 def test_what_does_not_pass_through_the_wrapped_network_is_each_ranks_own(two: list[dict[str, Any]]) -> None:
     alone = settled(ALONE)
 
-    assert all(torch.equal(one["settled"][name], alone[name]) for one in two for name in alone)
+    for one in two:  # torchrun gives each of its processes one thread, and another number gives other last bits
+        torch.testing.assert_close(one["settled"], alone)
 
 
 def test_a_rank_that_dies_ends_the_other_at_once(tmp_path: Path) -> None:
