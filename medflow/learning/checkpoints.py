@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import pickle
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from medflow.domain import durable
 from medflow.errors import BatchError
 
 FILE = "checkpoint.pt"
@@ -57,19 +57,11 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         stream = io.BytesIO()
         torch.save(state | {"about": dict(self.about)}, stream)
-        content = stream.getbuffer()
+        content = stream.getvalue()
         beside = self.folder / f".{FILE}"
-        with beside.open("wb") as file:
-            file.write(MARK + hashlib.sha256(content).digest())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        durable.write(beside, MARK + hashlib.sha256(content).digest() + content)
         beside.replace(self.folder / FILE)
-        handle = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        durable.flush(self.folder)
         self._last = self.clock()
         self._spent, self._written = self._spent + self._last - started, self._written + 1
 

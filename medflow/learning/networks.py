@@ -196,13 +196,6 @@ def network_of(rule: NetworkRule) -> Network:
     return network
 
 
-def check_shape(rule: NetworkRule, shape: tuple[int, ...]) -> None:
-    """Refuse a grid on which the network's poolings would leave nothing, or that its patches do not fill."""
-    for key, text in refusals(rule.name, rule.dimensions, dict(rule.options), shape[: rule.dimensions]):
-        if key == "shape":
-            raise ConfigurationError(text)
-
-
 def _arguments(rule: NetworkRule, width: int, shape: tuple[int, ...] | None, channels: int) -> Values:
     """Give what the network is made with: the one source of `build` and `definition`."""
     network = network_of(rule)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medflow.domain.cohort import Duplicates, FrozenCohort, Member, age_band
 from medflow.domain.progress import SILENT, Progress
 from medflow.domain.safe import Pseudonym
-from medflow.domain.task import Level, Part, Task
+from medflow.domain.task import FORMER_SELECT, Level, Part, Task
 from medflow.errors import BatchError, ConfigurationError, Reason, SeriesError, StateError
 from medflow.imaging.fingerprint import Fingerprint, Fingerprints, fingerprint, fingerprint_of_plane
 from medflow.imaging.plane import read_plane
@@ -36,7 +36,7 @@ from medflow.store.series import series_row
 Arrays = Mapping[str, NDArray[np.float32]]
 PSEUDONYM, PART = "pseudonym", "part"
 """Columns of a split file."""
-PARTS = {part.value: part for part in Part} | {"validation": Part.SELECT, "val": Part.SELECT}
+PARTS = {part.value: part for part in Part} | {FORMER_SELECT: Part.SELECT, "val": Part.SELECT}
 NAMED = 10
 """How many a message names."""
 FEWEST_FOLDS = 2
@@ -452,7 +452,7 @@ class _Deal:
         what = (
             "identical images"
             if kind == "identical"
-            else f"nearly identical images (correlation from {min(one.likeness for one in pairs):.3f} on)"
+            else f"nearly identical images (correlation from {ALIKE[2]} on, of volumes {ALIKE[3]})"
         )
         raise BatchError(
             f"{what} stand under different patients ({_some(self.linked.patients(pairs), 'pairs')}): a split by "
