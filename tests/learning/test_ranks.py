@@ -4,6 +4,7 @@ The tests start this very file with torchrun: two processes over gloo on the loo
 """
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -102,6 +103,25 @@ def launched(what: str, out: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def started(what: str, rank: int, port: int, out: Path) -> "subprocess.Popen[str]":
+    """Start this file as torchrun would start one of two ranks: torchrun itself may end a survivor before it speaks."""
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    told = {name: str(value) for name, value in places.items()} | {"TORCHELASTIC_RUN_ID": "test"}
+    return subprocess.Popen(  # noqa: S603  (this very file)
+        [sys.executable, __file__, what, str(out)],
+        env=os.environ | told | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def free_port() -> int:
+    """Find a port of the loopback that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Give what each of two ranks saved."""
@@ -146,10 +166,12 @@ def test_what_does_not_pass_through_the_wrapped_network_is_each_ranks_own(two: l
 def test_a_rank_that_dies_ends_the_other_at_once(tmp_path: Path) -> None:
     began = time.monotonic()
 
-    ended = launched("die", tmp_path)
+    survivor, victim = (started("die", rank, port, tmp_path) for port in [free_port()] for rank in range(2))
+    said = survivor.communicate(timeout=400)[1]
+    victim.communicate(timeout=60)
 
-    assert ended.returncode != 0
-    assert "another rank of this training ended" in ended.stderr
+    assert (victim.returncode, survivor.returncode != 0) == (9, True)
+    assert "another rank of this training ended" in said
     assert time.monotonic() - began < PATIENCE.total_seconds() / 4
 
 
